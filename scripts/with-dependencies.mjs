@@ -1,0 +1,42 @@
+// Runs a TypeScript file of this project, after `npm ci` where the dependencies are missing or older than the lock file:
+// on a fresh clone `npm start` and `npm test` are all that anybody has to type. Plain JavaScript, since nothing is
+// installed yet when it starts.
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, statSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import path from "node:path";
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+if (major < 20 || (major === 20 && minor < 19)) {
+  console.error(
+    `Node.js 20.19 or newer is needed, this is ${process.versions.node}: install a newer one from https://nodejs.org`,
+  );
+  process.exit(1);
+}
+
+const installed = path.join(root, "node_modules", ".package-lock.json");
+const lock = path.join(root, "package-lock.json");
+if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtimeMs) {
+  console.error("Installing the dependencies (npm ci) …");
+  const { status } = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+    cwd: root,
+    stdio: ["ignore", 2, 2],
+  });
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+const [script, ...args] = process.argv.slice(2);
+const child = spawn(process.execPath, ["--import", "tsx", path.join(root, script), ...args], {
+  cwd: root,
+  stdio: "inherit",
+});
+// The terminal sends Ctrl-C to the child as well; it decides how to end, and this process only passes the end on.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+  process.on(signal, () => {
+    if (signal !== "SIGINT" || !process.stdin.isTTY) child.kill(signal);
+  });
+}
+child.on("exit", (code, signal) => {
+  process.exitCode = signal ? 1 : (code ?? 1);
+});
