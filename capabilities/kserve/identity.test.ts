@@ -1,0 +1,171 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { collidingModelNames, hostileText, modelName, namespace, versionNumber } from "../../test/arbitraries";
+import { identityAnnotations, identityLabels, isManaged, keyOf, labelValue, MANAGED_BY } from "./identity";
+import { inferenceServiceName } from "./names";
+
+const LABEL_VALUE = /^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/;
+
+/** An object of ours as it comes back from the API server, which keeps text as UTF-8. */
+function managed(model: string, version: string, space = "default") {
+  const key = { model, version };
+  const stored = (map: Record<string, string>) =>
+    Object.fromEntries(Object.entries(map).map(([name, value]) => [name, Buffer.from(value, "utf8").toString("utf8")]));
+  return {
+    name: inferenceServiceName(key, space),
+    namespace: space,
+    labels: stored(identityLabels(key)),
+    annotations: stored(identityAnnotations(key)),
+  };
+}
+
+describe("identityLabels", () => {
+  it("says who manages the object, and what it serves", () => {
+    expect(identityLabels({ model: "iris", version: "3", runId: "0a1b2c3d4e5f60718293a4b5c6d7e8f9" })).toEqual({
+      "managed-by": "mlflow-kserve-webhook-listener",
+      "mlflow.model": "iris",
+      "mlflow.version": "3",
+      "mlflow.run-id": "0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+    });
+  });
+
+  it.each([undefined, ""])("leaves the run out when there is none (%j)", runId => {
+    expect(identityLabels({ model: "iris", version: "3", runId })).not.toHaveProperty("mlflow.run-id");
+  });
+
+  it("keeps a version of ten digits, though it could be a hash", () => {
+    expect(identityLabels({ model: "iris", version: "1234567890" })["mlflow.version"]).toBe("1234567890");
+  });
+
+  it("has valid values whatever the originals are", () => {
+    fc.assert(
+      fc.property(modelName(), hostileText(), hostileText(), (model, version, runId) => {
+        for (const value of Object.values(identityLabels({ model, version, runId }))) {
+          expect(value).toMatch(LABEL_VALUE);
+          expect(value.length).toBeLessThanOrEqual(63);
+        }
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
+
+describe("labelValue", () => {
+  it.each(["iris", "Foo_Bar", "a.b-c_d", "x".repeat(63), "7"])("leaves %j as it is", text => {
+    expect(labelValue(text)).toBe(text);
+  });
+
+  it.each(["foo bar", "_foo", "foo.", "x".repeat(64), "模型", "", "foo-0123456789", "0123456789"])(
+    "hashes %j",
+    text => {
+      expect(labelValue(text)).not.toBe(text);
+      expect(labelValue(text)).toMatch(/^([A-Za-z0-9].*-)?[0-9a-f]{10}$/);
+    },
+  );
+
+  it("keeps the remains free of punctuation at both ends", () => {
+    expect(labelValue("_foo bar._")).toMatch(/^foo-bar-[0-9a-f]{10}$/);
+  });
+
+  it("is different for different texts", () => {
+    fc.assert(
+      fc.property(collidingModelNames(), ([one, other]) => {
+        expect(labelValue(one)).not.toBe(labelValue(other));
+        // Nor can a text pretend to be what another becomes.
+        fc.pre(labelValue(one) !== one);
+        expect(labelValue(labelValue(one))).not.toBe(labelValue(one));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
+
+describe("identityAnnotations", () => {
+  it("holds the full originals", () => {
+    const originals = {
+      model: "Foo_Bar 模型",
+      version: "3",
+      runId: "r",
+      experimentId: "12",
+      source: "s3://b/ü?x=1",
+    };
+    expect(identityAnnotations(originals)).toEqual({
+      "mlflow.model": "Foo_Bar 模型",
+      "mlflow.version": "3",
+      "mlflow.run-id": "r",
+      "mlflow.experiment-id": "12",
+      "mlflow.source": "s3://b/ü?x=1",
+    });
+  });
+
+  it("leaves out what is not known", () => {
+    expect(Object.keys(identityAnnotations({ model: "iris", version: "3", runId: "" }))).toEqual([
+      "mlflow.model",
+      "mlflow.version",
+    ]);
+  });
+
+  it("leaves out a source so long that the annotations would not fit", () => {
+    expect(identityAnnotations({ model: "iris", version: "3", source: "ü".repeat(20_000) })).not.toHaveProperty(
+      "mlflow.source",
+    );
+  });
+
+  it("writes a text that UTF-8 cannot hold as JSON", () => {
+    expect(identityAnnotations({ model: 'a"\ud800', version: "3" })["mlflow.model"]).toBe('"a\\"\\ud800"');
+  });
+});
+
+describe("keyOf", () => {
+  it("finds the key of every object that we made, after a round trip through UTF-8", () => {
+    fc.assert(
+      fc.property(modelName(), versionNumber(), namespace(), (model, version, space) => {
+        expect(keyOf(managed(model, version, space))).toEqual({ model, version });
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it("tells a lone surrogate from its JSON", () => {
+    for (const model of ["\ud800", '"\\ud800"', "\ufffd", '"\ufffd"']) {
+      expect(keyOf(managed(model, "1"))).toEqual({ model, version: "1" });
+    }
+  });
+
+  const mine = managed("Foo_Bar", "3");
+  it.each([
+    ["of another manager", { ...mine, labels: { ...mine.labels, "managed-by": "helm" } }],
+    ["without labels", { ...mine, labels: undefined }],
+    ["without annotations", { ...mine, annotations: undefined }],
+    ["with another name", { ...mine, name: "mlflow-foo-bar-v3" }],
+    ["without a name", { ...mine, name: undefined }],
+    ["without a namespace", { ...mine, namespace: undefined }],
+    ["of another model", { ...mine, annotations: { ...mine.annotations, "mlflow.model": "foo-bar" } }],
+    ["of another version", { ...mine, annotations: { ...mine.annotations, "mlflow.version": "4" } }],
+    ["of no version", { ...mine, annotations: { ...mine.annotations, "mlflow.version": "latest" } }],
+    ["with JSON that is none", { ...mine, annotations: { ...mine.annotations, "mlflow.model": '"Foo_Bar' } }],
+    ["with JSON of a plain text", { ...mine, annotations: { ...mine.annotations, "mlflow.model": '"Foo_Bar"' } }],
+    ["only labelled as ours", { name: "iris", namespace: "default", labels: { "managed-by": MANAGED_BY } }],
+    ["in a namespace that is too long", { ...mine, namespace: "n".repeat(63) }],
+  ])("is undefined for an object %s", (_, metadata) => {
+    expect(keyOf(mine)).toEqual({ model: "Foo_Bar", version: "3" });
+    expect(keyOf(metadata)).toBeUndefined();
+  });
+
+  it("never gives a key whose name the object does not have", () => {
+    fc.assert(
+      fc.property(collidingModelNames(), versionNumber(), namespace(), ([one, other], version, space) => {
+        const object = { ...managed(one, version, space), annotations: managed(other, version, space).annotations };
+        expect(keyOf(object)).toBeUndefined();
+      }),
+    );
+  });
+});
+
+describe("isManaged", () => {
+  it("goes by the label", () => {
+    expect(isManaged({ labels: { "managed-by": MANAGED_BY } })).toBe(true);
+    expect(isManaged({ labels: { "managed-by": "helm" } })).toBe(false);
+    expect(isManaged({})).toBe(false);
+  });
+});
