@@ -1,0 +1,177 @@
+import { describe, expect, it } from "vitest";
+import { rejectionOf } from "../../test/support/unit/outcomes";
+import { createMlflowReader } from "./client";
+import type { MlflowReader } from "./client";
+import { MlflowError } from "./errors";
+import type { MlflowCall } from "./transport";
+
+type Answer = (call: MlflowCall) => unknown;
+
+/** A reader whose transport answers as the test says; a thrown error is one of the transport's. */
+function readerWith(answer: Answer): { readonly reader: MlflowReader; readonly calls: readonly MlflowCall[] } {
+  const calls: MlflowCall[] = [];
+  const reader = createMlflowReader(call => {
+    calls.push(call);
+    return new Promise(resolve => {
+      resolve(answer(call));
+    });
+  });
+  return { reader, calls };
+}
+
+const IRIS = { name: "iris", version: "3", source: "models:/m-1", run_id: "0a", status: "READY", tags: [] };
+const notFound = (): never => {
+  throw new MlflowError("refused", "not found", "RESOURCE_DOES_NOT_EXIST");
+};
+
+describe("getModelVersion", () => {
+  it("reads a version with its tags", async () => {
+    const tags = [{ key: "deploy", value: "true" }, { key: "__proto__", value: "x" }, { key: "empty" }];
+    const { reader, calls } = readerWith(() => ({ model_version: { ...IRIS, tags, aliases: ["x"] } }));
+    expect(await reader.getModelVersion({ model: "iris", version: "3" })).toEqual({
+      model: "iris",
+      version: "3",
+      source: "models:/m-1",
+      runId: "0a",
+      status: "READY",
+      tags: new Map([
+        ["deploy", "true"],
+        ["__proto__", "x"],
+        ["empty", ""],
+      ]),
+    });
+    expect(calls).toEqual([{ method: "GET", path: "model-versions/get", query: { name: "iris", version: "3" } }]);
+  });
+
+  it("takes what MLflow leaves out of its JSON for empty", async () => {
+    const { reader } = readerWith(() => ({ model_version: { name: "iris", version: 3 } }));
+    expect(await reader.getModelVersion({ model: "iris", version: "3" })).toMatchObject({
+      runId: "",
+      source: "",
+      tags: new Map(),
+    });
+  });
+
+  it("says undefined only when MLflow says that the version does not exist", async () => {
+    expect(await readerWith(notFound).reader.getModelVersion({ model: "iris", version: "3" })).toBeUndefined();
+  });
+
+  it.each([
+    new MlflowError("unexpected", "500", "RESOURCE_DOES_NOT_EXIST"),
+    new MlflowError("unauthorized", "403", "RESOURCE_DOES_NOT_EXIST"),
+    new MlflowError("refused", "400", "INVALID_PARAMETER_VALUE"),
+    new MlflowError("unreachable", "no answer"),
+  ])("passes on %o", async error => {
+    const { reader } = readerWith(() => {
+      throw error;
+    });
+    expect(await rejectionOf(reader.getModelVersion({ model: "iris", version: "3" }))).toBe(error);
+  });
+
+  it("refuses an answer about another version", async () => {
+    const { reader } = readerWith(() => ({ model_version: { ...IRIS, version: "4" } }));
+    expect((await rejectionOf(reader.getModelVersion({ model: "iris", version: "3" }))).message).toBe(
+      "model-versions/get was answered with another model version than the one asked for",
+    );
+  });
+
+  it("names the field of an answer in an unknown form", async () => {
+    const { reader } = readerWith(() => ({ model_version: { ...IRIS, tags: null } }));
+    const error = await rejectionOf(reader.getModelVersion({ model: "iris", version: "3" }));
+    expect(error.message).toMatch(/^model-versions\/get was answered in an unknown form: model_version\.tags: /);
+  });
+});
+
+describe("searchTagged", () => {
+  it("asks for the tag in any case, page by page, and gives each version once", async () => {
+    const pages: Readonly<Record<string, unknown>> = {
+      "": { model_versions: [IRIS, { ...IRIS, version: "4" }], next_page_token: "two" },
+      // A version that was changed between two pages is in both: the later look counts.
+      two: { model_versions: [{ ...IRIS, source: "s3://new" }], next_page_token: "three" },
+      three: { next_page_token: "" },
+    };
+    const { reader, calls } = readerWith(({ query }) => pages[query?.page_token ?? ""]);
+    const found = await reader.searchTagged("deploy");
+    expect(found.map(({ version, source }) => [version, source])).toEqual([
+      ["3", "s3://new"],
+      ["4", "models:/m-1"],
+    ]);
+    expect(calls.map(({ query }) => query)).toEqual([
+      { filter: "tag.`deploy` ILIKE 'true'", max_results: "1000" },
+      { filter: "tag.`deploy` ILIKE 'true'", max_results: "1000", page_token: "two" },
+      { filter: "tag.`deploy` ILIKE 'true'", max_results: "1000", page_token: "three" },
+    ]);
+  });
+
+  it("keeps versions apart whose names and numbers only look alike when joined", async () => {
+    const names = [
+      { name: "a", version: "12" },
+      { name: "a1", version: "2" },
+    ];
+    const { reader } = readerWith(() => ({ model_versions: names }));
+    expect(await reader.searchTagged("deploy")).toHaveLength(2);
+  });
+
+  it.each([
+    ["the same token again", (): unknown => ({ model_versions: [IRIS], next_page_token: "again" }), 2],
+    ["tokens without end", endlessTokens(), 10_000],
+  ])("gives no partial list when it gets %s", async (_, answer, asked) => {
+    const { reader, calls } = readerWith(answer);
+    const error = await rejectionOf(reader.searchTagged("deploy"));
+    expect(error.message).toBe("model-versions/search never came to a last page");
+    expect(calls).toHaveLength(asked);
+  });
+
+  it.each([
+    ["fails", (): never => notFound()],
+    ["has another form", () => ({ model_versions: {} })],
+    ["has a version without a name", () => ({ model_versions: [IRIS, { version: "1" }] })],
+    ["is a list", () => [IRIS]],
+  ])("gives no partial list when the second page %s", async (_, second) => {
+    const { reader } = readerWith(({ query }) =>
+      query?.page_token === "two" ? second() : { model_versions: [IRIS], next_page_token: "two" },
+    );
+    expect(await rejectionOf(reader.searchTagged("deploy"))).toBeInstanceOf(MlflowError);
+  });
+});
+
+describe("runs and artifacts", () => {
+  it("reads a run's experiment and artifacts", async () => {
+    const { reader, calls } = readerWith(() => ({
+      run: { info: { experiment_id: "1", artifact_uri: "s3://b/1/0a" } },
+    }));
+    expect(await reader.getRun("0a")).toEqual({ experimentId: "1", artifactUri: "s3://b/1/0a" });
+    expect(calls).toEqual([{ method: "GET", path: "runs/get", query: { run_id: "0a" } }]);
+  });
+
+  it("says undefined for a run that does not exist", async () => {
+    expect(await readerWith(notFound).reader.getRun("0a")).toBeUndefined();
+  });
+
+  it("asks for a download URI by name and version, and for a logged model by its encoded id", async () => {
+    const { reader, calls } = readerWith(({ path }) =>
+      path.startsWith("logged-models/") ? { model: { info: { artifact_uri: "s3://m" } } } : { artifact_uri: "s3://v" },
+    );
+    expect(await reader.getDownloadUri({ model: "a/b", version: "3" })).toBe("s3://v");
+    expect(await reader.getLoggedModelUri("m-1/../x")).toBe("s3://m");
+    expect(calls.map(({ path }) => path)).toEqual(["model-versions/get-download-uri", "logged-models/m-1%2F..%2Fx"]);
+  });
+
+  it.each([{}, { artifact_uri: "" }, null])("refuses the download URI %j", async answer => {
+    const { reader } = readerWith(() => answer);
+    const error = await rejectionOf(reader.getDownloadUri({ model: "iris", version: "3" }));
+    expect(error.message).toMatch(/^model-versions\/get-download-uri was answered in an unknown form: /);
+  });
+});
+
+describe("ping", () => {
+  it("fails when the answer is not MLflow's", async () => {
+    await readerWith(() => ({})).reader.ping();
+    expect(await rejectionOf(readerWith(() => []).reader.ping())).toBeInstanceOf(MlflowError);
+  });
+});
+
+function endlessTokens(): Answer {
+  let page = 0;
+  return () => ({ next_page_token: String(page++) });
+}

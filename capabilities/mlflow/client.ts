@@ -1,0 +1,169 @@
+import { z } from "zod";
+import type { ModelVersionKey } from "../model-version-key";
+import { MlflowError } from "./errors";
+import type { MlflowCall, MlflowTransport } from "./transport";
+
+/** Most versions that MLflow gives in one page of a search (its documented maximum is 200,000; this keeps pages small). */
+const PAGE_SIZE = 1000;
+
+/** A search with more pages than this is going in circles: 10 million versions. */
+const MAXIMUM_PAGES = 10_000;
+
+const keyValue = z.object({ key: z.string(), value: z.string().default("") });
+
+const modelVersionSchema = z.object({
+  name: z.string().min(1),
+  version: z.union([z.string(), z.number().int().transform(String)]),
+  source: z.string().default(""),
+  run_id: z.string().default(""),
+  status: z.string().default("READY"),
+  status_message: z.string().default(""),
+  tags: z.array(keyValue).default([]),
+});
+
+const modelVersionAnswer = z.object({ model_version: modelVersionSchema });
+const searchAnswer = z.object({
+  model_versions: z.array(modelVersionSchema).default([]),
+  next_page_token: z.string().optional(),
+});
+const runAnswer = z.object({
+  run: z.object({ info: z.object({ experiment_id: z.string(), artifact_uri: z.string().default("") }) }),
+});
+const downloadUriAnswer = z.object({ artifact_uri: z.string().min(1) });
+const loggedModelAnswer = z.object({ model: z.object({ info: z.object({ artifact_uri: z.string().min(1) }) }) });
+
+/** A model version as MLflow tells it. */
+export interface ModelVersion extends ModelVersionKey {
+  /** Where its artifacts were logged: any of MLflow's URI forms. */
+  readonly source: string;
+  /** Empty when the version was not made from a run. */
+  readonly runId: string;
+  /** READY, PENDING_REGISTRATION or FAILED_REGISTRATION. */
+  readonly status: string;
+  readonly tags: ReadonlyMap<string, string>;
+}
+
+/** What the module reads from MLflow. Every method throws {@link MlflowError} when there is no answer to rely on. */
+export interface MlflowReader {
+  /** undefined is a positive answer: MLflow says that the version does not exist. */
+  getModelVersion: (key: ModelVersionKey) => Promise<ModelVersion | undefined>;
+  /** All versions whose tag `tagKey` is `true` in any case, or an error: never a part of them. */
+  searchTagged: (tagKey: string) => Promise<ModelVersion[]>;
+  /** undefined when the run does not exist any more. */
+  getRun: (runId: string) => Promise<{ experimentId: string; artifactUri: string } | undefined>;
+  /** Where the version's artifacts are, with MLflow's indirections (`models:/m-…`, `runs:/…`) resolved by MLflow. */
+  getDownloadUri: (key: ModelVersionKey) => Promise<string>;
+  /** Where a logged model's artifacts are. */
+  getLoggedModelUri: (modelId: string) => Promise<string>;
+  /** One cheap call that shows whether MLflow answers. */
+  ping: () => Promise<void>;
+}
+
+export function createMlflowReader(transport: MlflowTransport, pageSize = PAGE_SIZE): MlflowReader {
+  return {
+    async getModelVersion(key) {
+      const call: MlflowCall = {
+        method: "GET",
+        path: "model-versions/get",
+        query: { name: key.model, version: key.version },
+      };
+      const answer = await orDoesNotExist(transport(call));
+      if (answer === undefined) return undefined;
+      const version = modelVersionOf(parse(modelVersionAnswer, answer, call).model_version);
+      if (version.model !== key.model || version.version !== key.version) {
+        throw new MlflowError(
+          "unexpected",
+          `${call.path} was answered with another model version than the one asked for`,
+        );
+      }
+      return version;
+    },
+
+    async searchTagged(tagKey) {
+      const found = new Map<string, ModelVersion>();
+      const seenTokens = new Set<string>();
+      let pageToken: string | undefined;
+      for (let page = 0; page < MAXIMUM_PAGES; page++) {
+        const call: MlflowCall = {
+          method: "GET",
+          path: "model-versions/search",
+          query: {
+            filter: `tag.\`${tagKey}\` ILIKE 'true'`,
+            max_results: String(pageSize),
+            ...(pageToken === undefined ? {} : { page_token: pageToken }),
+          },
+        };
+        const answer = parse(searchAnswer, await transport(call), call);
+        for (const entry of answer.model_versions) {
+          const version = modelVersionOf(entry);
+          found.set(JSON.stringify([version.model, version.version]), version);
+        }
+        if (!answer.next_page_token) return [...found.values()];
+        if (seenTokens.has(answer.next_page_token)) break;
+        seenTokens.add(answer.next_page_token);
+        pageToken = answer.next_page_token;
+      }
+      throw new MlflowError("unexpected", "model-versions/search never came to a last page");
+    },
+
+    async getRun(runId) {
+      const call: MlflowCall = { method: "GET", path: "runs/get", query: { run_id: runId } };
+      const answer = await orDoesNotExist(transport(call));
+      if (answer === undefined) return undefined;
+      const { experiment_id, artifact_uri } = parse(runAnswer, answer, call).run.info;
+      return { experimentId: experiment_id, artifactUri: artifact_uri };
+    },
+
+    async getDownloadUri(key) {
+      const call: MlflowCall = {
+        method: "GET",
+        path: "model-versions/get-download-uri",
+        query: { name: key.model, version: key.version },
+      };
+      return parse(downloadUriAnswer, await transport(call), call).artifact_uri;
+    },
+
+    async getLoggedModelUri(modelId) {
+      const call: MlflowCall = { method: "GET", path: `logged-models/${encodeURIComponent(modelId)}` };
+      return parse(loggedModelAnswer, await transport(call), call).model.info.artifact_uri;
+    },
+
+    async ping() {
+      const call: MlflowCall = { method: "GET", path: "model-versions/search", query: { max_results: "1" } };
+      parse(searchAnswer, await transport(call), call);
+    },
+  };
+}
+
+function modelVersionOf(answer: z.output<typeof modelVersionSchema>): ModelVersion {
+  return {
+    model: answer.name,
+    version: answer.version,
+    source: answer.source,
+    runId: answer.run_id,
+    status: answer.status,
+    tags: new Map(answer.tags.map(({ key, value }) => [key, value])),
+  };
+}
+
+/** Only MLflow's own error code is a positive answer; a 404 from a proxy or a wrong path is not. */
+async function orDoesNotExist(answer: Promise<unknown>): Promise<unknown> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof MlflowError && error.kind === "refused" && error.code === "RESOURCE_DOES_NOT_EXIST") {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/**
+ * @throws MlflowError when the answer has not the form that it should have
+ */
+export function parse<T>(schema: z.ZodType<T>, answer: unknown, call: MlflowCall): T {
+  const parsed = schema.safeParse(answer);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(issue => `${issue.path.join(".")}: ${issue.message}`).join("; ");
+  throw new MlflowError("unexpected", `${call.path} was answered in an unknown form: ${problems}`);
+}

@@ -1,0 +1,220 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { hostileText } from "../../test/arbitraries";
+import { resolveStorageUri, storageUriBaseProblem } from "./storage-uri";
+
+const BASE = { storageUriBase: "s3://bucket/prefix" };
+
+function reason(source: string, settings = BASE): string {
+  const resolution = resolveStorageUri(source, settings);
+  if (resolution.kind !== "refused") throw new Error(`${source} is ${resolution.kind}`);
+  return resolution.reason;
+}
+
+describe("resolveStorageUri", () => {
+  it.each([
+    "gs://bucket/models/1",
+    "s3://bucket/a b/ü/100%/a%20b/m-1?x#y",
+    "s3://bucket",
+    "wasbs://container@account.blob.core.chinacloudapi.cn/models/1",
+    "hdfs://namenode:8020/models/1",
+    "webhdfs://namenode:50070/models/1",
+    "https://account.blob.core.windows.net/container/models/1",
+    "https://example.com/model.tar.gz?sv=1&sig=a%2Fb",
+    "http://example.com/model.zip",
+    "pvc://claim/models/1",
+    "hf://organisation/model:revision",
+    "oci://registry.example.com/model:1",
+    "oci+native://registry.example.com/model:1",
+  ])("passes %s as it is", uri => {
+    expect(resolveStorageUri(uri, {})).toEqual({ kind: "ready", uri });
+    expect(resolveStorageUri(uri, BASE)).toEqual({ kind: "ready", uri });
+  });
+
+  it.each([
+    ["wasbs://container@account.blob.core.windows.net/models/1", {}],
+    ["abfss://container@account.dfs.core.windows.net/models/1", {}],
+    ["mlflow-artifacts:/models/1", { storageUriBase: "wasbs://container@account.blob.core.windows.net" }],
+  ])("gives %s the https name that KServe reads", (source, settings) => {
+    const uri = "https://account.blob.core.windows.net/container/models/1";
+    expect(resolveStorageUri(source, settings)).toEqual({ kind: "ready", uri });
+  });
+
+  it("writes the scheme in lower case, as KServe compares it, and nothing else", () => {
+    expect(resolveStorageUri("S3://Bucket/Path", {})).toEqual({ kind: "ready", uri: "s3://Bucket/Path" });
+  });
+
+  it.each([
+    ["mlflow-artifacts:/1/models/m-1/artifacts", "1/models/m-1/artifacts"],
+    ["mlflow-artifacts://host:5000/1/models/m-1/artifacts", "1/models/m-1/artifacts"],
+    ["mlflow-artifacts:///1/a", "1/a"],
+    ["MLflow-Artifacts:/1/a/", "1/a"],
+    ["mlflow-artifacts:1/a", "1/a"],
+    ["mlflow-artifacts:/1/a b/%20/ü", "1/a b/%20/ü"],
+    ["mlflow-artifacts:/1/..a/b..", "1/..a/b.."],
+    ["http://mlflow:5000/api/2.0/mlflow-artifacts/artifacts/1/a", "1/a"],
+    ["https://host/prefix/api/2.0/mlflow-artifacts/artifacts/1/a", "1/a"],
+  ])("appends the path of %s to the base", (source, path) => {
+    expect(resolveStorageUri(source, BASE)).toEqual({ kind: "ready", uri: `s3://bucket/prefix/${path}` });
+  });
+
+  it.each(["s3://bucket/prefix", "s3://bucket/prefix/", "S3://bucket/prefix//"])("joins %s with one slash", base => {
+    expect(resolveStorageUri("mlflow-artifacts:/1/a", { storageUriBase: base })).toEqual({
+      kind: "ready",
+      uri: "s3://bucket/prefix/1/a",
+    });
+  });
+
+  it("asks for the base when there is none", () => {
+    for (const settings of [{}, { storageUriBase: undefined }, { storageUriBase: "" }]) {
+      expect(resolveStorageUri("mlflow-artifacts:/1/a", settings)).toEqual({
+        kind: "refused",
+        reason:
+          "The version's source \"mlflow-artifacts:/1/a\" is behind MLflow's artifact proxy, which KServe cannot read: " +
+          "set MLFLOW_KSERVE_STORAGE_URI_BASE to the --artifacts-destination of the MLflow server, like s3://bucket/prefix",
+      });
+    }
+  });
+
+  it("refuses a base that KServe cannot read", () => {
+    expect(reason("mlflow-artifacts:/1/a", { storageUriBase: "file:///artifacts" })).toMatch(
+      /^MLFLOW_KSERVE_STORAGE_URI_BASE: "file:.*is no storage that KServe can read: give/,
+    );
+  });
+
+  it.each([
+    "mlflow-artifacts:/../secret",
+    "mlflow-artifacts:/1/../../a",
+    "mlflow-artifacts:/1/..",
+    "mlflow-artifacts://host/1/%2e%2E/a",
+    "mlflow-artifacts:/1/%252e%252e/a",
+    "mlflow-artifacts:/1/.%2e%2fa",
+    "mlflow-artifacts:/1/%2%65./a",
+    "mlflow-artifacts:/1/..\\a",
+    "mlflow-artifacts:/1%5c..%5ca",
+    "http://mlflow/api/2.0/mlflow-artifacts/artifacts/../a",
+    "runs:/0a1b/../../a",
+    "runs:/0a1b/%2e%2e/a",
+  ])("refuses %s, which leaves its folder", source => {
+    expect(reason(source)).toMatch(/leaves .* with \.\.: register the version with the path of/);
+  });
+
+  it.each(["mlflow-artifacts:/", "mlflow-artifacts:", "mlflow-artifacts://host", "mlflow-artifacts://host//"])(
+    "refuses %s, which is everything",
+    source => {
+      expect(reason(source)).toContain("is all of MLflow's artifacts");
+    },
+  );
+
+  it.each([
+    ["runs:/0a1b2c/model", { of: "run", runId: "0a1b2c", path: "model" }],
+    ["runs:/0a1b2c/a b/ü%20", { of: "run", runId: "0a1b2c", path: "a b/ü%20" }],
+    ["runs:/0a1b2c/", { of: "run", runId: "0a1b2c", path: "" }],
+    ["runs:/0a1b2c", { of: "run", runId: "0a1b2c", path: "" }],
+    ["models:/m-0a1b2c", { of: "logged-model", modelId: "m-0a1b2c" }],
+    ["models:/iris/3", { of: "model-version", name: "iris", version: "3" }],
+    ['models:/My model\'s "best" 模型%20/3', { of: "model-version", name: 'My model\'s "best" 模型%20', version: "3" }],
+    ["models:/a@b/3", { of: "model-version", name: "a@b", version: "3" }],
+  ])("asks MLflow about %s", (source, ask) => {
+    expect(resolveStorageUri(source, {})).toEqual({ kind: "lookup", ask });
+  });
+
+  it.each([
+    ["runs:/", "names no run"],
+    ["runs:", "names no run"],
+    ["runs:/../x", "names no run"],
+    ["runs://profile@databricks/0a1b/model", "names no run"],
+    ["models:/", "names no model of this MLflow server"],
+    ["models:/ /3", "names no model of this MLflow server"],
+    ["models://profile@databricks/iris/3", "names no model of this MLflow server"],
+    ["models:/iris/3/extra", "names no model of this MLflow server"],
+    ["models:/iris/Production", "names no fixed version of a model"],
+    ["models:/iris/latest", "names no fixed version of a model"],
+    ["models:/iris/", "names no fixed version of a model"],
+    ["models:/iris@champion", "names no fixed version of a model"],
+    ["file:/mlruns/1/model", "is on a file system that KServe cannot see"],
+    ["file:///mlruns/1/model", "is on a file system that KServe cannot see"],
+    ["FILE:///C:/mlruns", "is on a file system that KServe cannot see"],
+    ["/mlruns/1/model", "is a path in a file system that KServe cannot see"],
+    ["./mlruns/1/model", "is a path in a file system that KServe cannot see"],
+    ["mlruns", "is a path in a file system that KServe cannot see"],
+    ["C:\\mlruns\\1", "is a path in a file system that KServe cannot see"],
+    ["c:/mlruns/1", "is a path in a file system that KServe cannot see"],
+    ["\\\\server\\share", "is a path in a file system that KServe cannot see"],
+    [" s3://bucket/a", "is a path in a file system that KServe cannot see"],
+    ["dbfs:/models/1", "is on Databricks' file system, which KServe cannot read"],
+    ["r2://bucket/a", "has the scheme r2:, which KServe cannot read"],
+    ["sftp://host/a", "has the scheme sftp:, which KServe cannot read"],
+    ["s3:/bucket/a", "names no bucket or host: write it like s3://bucket/path"],
+    ["s3://", "names no bucket or host"],
+    ["gs:///a", "names no bucket or host"],
+    ["s3://bucket/a\nb", "has control characters in it"],
+    ["s3://bucket/a\tb", "has control characters in it"],
+    ["s3://bucket/\u0000", "has control characters in it"],
+  ])("refuses %j: %s", (source, cause) => {
+    expect(reason(source)).toContain(cause);
+    expect(reason(source)).toMatch(/: [a-z]/);
+  });
+
+  it.each(["", " ", "  \u00a0"])("refuses the empty source %j", source => {
+    expect(reason(source)).toBe("The version has no source: register it from a logged model or a storage URI");
+  });
+
+  it("shows no credentials in a refusal", () => {
+    const refused = reason("sftp://user:secret@host/a?token=secret#secret");
+    expect(refused).toContain('"sftp://…@host/a?…"');
+    expect(refused).not.toContain("secret");
+    expect(storageUriBaseProblem("ftp://user:p@ss@host/a")).not.toContain("ss@");
+  });
+
+  it("answers any text in one printable line, and never with a path outside of the base", () => {
+    const prefix = fc.constantFrom(
+      "",
+      "mlflow-artifacts:/",
+      "mlflow-artifacts://",
+      "runs:/",
+      "models:/",
+      "s3://",
+      "file:",
+    );
+    fc.assert(
+      fc.property(prefix, hostileText(), (start, text) => {
+        const resolution = resolveStorageUri(start + text, BASE);
+        if (resolution.kind === "refused") expect(resolution.reason).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u);
+        if (resolution.kind === "ready" && start.startsWith("mlflow")) {
+          expect(resolution.uri).toMatch(/^s3:\/\/bucket\/prefix\/[^/]/);
+          expect(resolution.uri.split("/")).not.toContain("..");
+        }
+        if (resolution.kind === "ready" && start === "s3://") expect(resolution.uri).toBe(start + text);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
+
+describe("storageUriBaseProblem", () => {
+  it.each([
+    "s3://bucket",
+    "gs://bucket/prefix/",
+    "wasbs://c@a.blob.core.windows.net/p",
+    "hdfs://n:8020/p",
+    "pvc://claim",
+  ])("accepts %s", base => {
+    expect(storageUriBaseProblem(base)).toBeUndefined();
+  });
+
+  it.each([
+    "",
+    "bucket",
+    "/artifacts",
+    "file:///a",
+    "s3:/bucket",
+    "s3://",
+    "s3:///a",
+    "s3://b?x=1",
+    "s3://b/../c",
+    "s3://b c",
+  ])("refuses %j", base => {
+    expect(storageUriBaseProblem(base)).toContain("give the --artifacts-destination of the MLflow server");
+  });
+});

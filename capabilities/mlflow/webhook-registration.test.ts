@@ -1,0 +1,118 @@
+import { describe, expect, it } from "vitest";
+import { rejectionOf } from "../../test/support/unit/outcomes";
+import { MlflowError } from "./errors";
+import type { MlflowCall, MlflowTransport } from "./transport";
+import { registerWebhook } from "./webhook-registration";
+
+interface Webhook {
+  readonly webhook_id: string;
+  readonly name: string;
+  readonly url: string;
+  readonly creation_timestamp: number;
+}
+
+const URL = "https://module.example.com/webhook";
+const REGISTRATION = { name: "mlflow-kserve", url: URL, secret: "geheim" };
+const SETTINGS = {
+  ...REGISTRATION,
+  events: [
+    { entity: "MODEL_VERSION_TAG", action: "SET" },
+    { entity: "MODEL_VERSION_TAG", action: "DELETED" },
+  ],
+  status: "ACTIVE",
+};
+
+function webhook(id: string, created: number, changes: Partial<Webhook> = {}): Webhook {
+  return { webhook_id: id, name: "mlflow-kserve", url: URL, creation_timestamp: created, ...changes };
+}
+
+/** MLflow's webhooks, one a page, and the calls that change them. */
+function mlflowWith(...webhooks: readonly Webhook[]): {
+  readonly transport: MlflowTransport;
+  readonly changes: MlflowCall[];
+} {
+  const changes: MlflowCall[] = [];
+  const transport: MlflowTransport = call => {
+    if (call.method === "GET") {
+      const page = Number(call.query?.page_token ?? "0");
+      const next = page + 1 < webhooks.length ? { next_page_token: String(page + 1) } : {};
+      return Promise.resolve({ webhooks: webhooks.slice(page, page + 1), ...next });
+    }
+    changes.push(call);
+    return Promise.resolve(call.method === "POST" ? { webhook: webhook("new", 9) } : {});
+  };
+  return { transport, changes };
+}
+
+describe("registerWebhook", () => {
+  it("creates the webhook when there is none of its name", async () => {
+    const { transport, changes } = mlflowWith(webhook("other", 1, { name: "audit" }));
+    expect(await registerWebhook(transport, REGISTRATION)).toEqual({ id: "new", action: "created" });
+    expect(changes).toEqual([{ method: "POST", path: "webhooks", body: SETTINGS }]);
+  });
+
+  it("sets everything again on the one that exists, its secret and status too, on whatever page it is", async () => {
+    const { transport, changes } = mlflowWith(
+      webhook("other", 1, { name: "audit" }),
+      webhook("a/b", 2, { url: "http://old" }),
+    );
+    expect(await registerWebhook(transport, REGISTRATION)).toEqual({ id: "a/b", action: "updated" });
+    expect(changes).toEqual([{ method: "PATCH", path: "webhooks/a%2Fb", body: SETTINGS }]);
+  });
+
+  it.each([[[webhook("young", 20), webhook("old", 10)]], [[webhook("old", 10), webhook("young", 20)]]])(
+    "keeps the oldest of several, whatever their order, so that replicas choose the same (%#)",
+    async webhooks => {
+      const { transport, changes } = mlflowWith(...webhooks);
+      expect(await registerWebhook(transport, REGISTRATION)).toEqual({ id: "old", action: "updated" });
+      expect(changes.map(({ method, path }) => [method, path])).toEqual([
+        ["PATCH", "webhooks/old"],
+        ["DELETE", "webhooks/young"],
+      ]);
+    },
+  );
+
+  it("chooses by id among webhooks of the same moment", async () => {
+    const { transport } = mlflowWith(webhook("b", 1), webhook("a", 1));
+    expect((await registerWebhook(transport, REGISTRATION)).id).toBe("a");
+  });
+
+  it("deletes no webhook of the same name that leads elsewhere", async () => {
+    const { transport, changes } = mlflowWith(
+      webhook("ours", 1),
+      webhook("theirs", 2, { url: "https://other/webhook" }),
+    );
+    await registerWebhook(transport, REGISTRATION);
+    expect(changes.map(({ method }) => method)).toEqual(["PATCH"]);
+  });
+
+  it("makes no second webhook because a list went in circles", async () => {
+    const changes: string[] = [];
+    const transport: MlflowTransport = ({ method }) => {
+      if (method !== "GET") changes.push(method);
+      return Promise.resolve({ webhooks: [], next_page_token: "again" });
+    };
+    expect((await rejectionOf(registerWebhook(transport, REGISTRATION))).message).toBe(
+      "the list of webhooks never came to a last page",
+    );
+    expect(changes).toEqual([]);
+  });
+
+  it("ends also when every page has a new token", async () => {
+    let page = 0;
+    const error = await rejectionOf(
+      registerWebhook(() => Promise.resolve({ next_page_token: String(page++) }), REGISTRATION),
+    );
+    expect(error).toBeInstanceOf(MlflowError);
+  });
+
+  it.each([
+    ["list", (): unknown => ({ webhooks: "none" })],
+    ["creation", ({ method }: MlflowCall): unknown => (method === "GET" ? {} : { id: "x" })],
+  ])("fails with an MlflowError on one line when the answer to the %s has another form", async (_, answer) => {
+    const error = await rejectionOf(registerWebhook(call => Promise.resolve(answer(call)), REGISTRATION));
+    expect(error).toBeInstanceOf(MlflowError);
+    expect(error.message).toMatch(/^webhooks was answered in an unknown form: webhooks?: .*$/);
+    expect(error.message).not.toContain("geheim");
+  });
+});

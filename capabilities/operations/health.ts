@@ -1,0 +1,40 @@
+/** Whether the systems that the module works between can be reached. */
+export interface Health {
+  readonly mlflowConnected: boolean;
+  readonly kubernetesConnected: boolean;
+}
+
+/** Milliseconds that an answer is kept, so that asking often costs MLflow and the API server nothing. */
+const LIFETIME = 2_000;
+
+/**
+ * A function that asks both systems, once for all who ask within a short time.
+ *
+ * @param pingMlflow rejects when MLflow cannot be reached
+ * @param pingKubernetes rejects when the API server cannot be reached or refuses
+ */
+export function createHealthCheck(
+  pingMlflow: () => Promise<void>,
+  pingKubernetes: () => Promise<void>,
+): () => Promise<Health> {
+  // `at` is when it was answered: while one answer is awaited, however long, nobody asks again.
+  let latest: { health: Promise<Health>; at: number } | undefined;
+  const answers = (ping: () => Promise<void>): Promise<boolean> =>
+    ping().then(
+      () => true,
+      () => false,
+    );
+  const ask = async (): Promise<Health> => {
+    const [mlflowConnected, kubernetesConnected] = await Promise.all([answers(pingMlflow), answers(pingKubernetes)]);
+    return { mlflowConnected, kubernetesConnected };
+  };
+  return () => {
+    // Not the clock on the wall: set back, it would keep an answer for as long.
+    if (latest === undefined || performance.now() - latest.at > LIFETIME) {
+      const asked = { health: ask(), at: Infinity };
+      latest = asked;
+      void asked.health.then(() => (asked.at = performance.now()));
+    }
+    return latest.health;
+  };
+}

@@ -1,0 +1,185 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { hostileText } from "../../test/arbitraries";
+import { thrownBy } from "../../test/support/unit/outcomes";
+import { parseSettings, settingFields, SETTINGS_PREFIX, SettingsError, withoutCredentials } from "./settings";
+
+const REQUIRED = { MLFLOW_TRACKING_URI: "http://mlflow:5000", MLFLOW_WEBHOOK_SECRET: "geheim" };
+
+function environment(settings: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(settings).map(([name, value]) => [SETTINGS_PREFIX + name, value]));
+}
+
+function parse(settings: Readonly<Record<string, string>> = {}): ReturnType<typeof parseSettings> {
+  return parseSettings(environment({ ...REQUIRED, ...settings }));
+}
+
+function problemsOf(settings: Readonly<Record<string, string>>): string[] {
+  const error = thrownBy(() => parse(settings));
+  expect(error).toBeInstanceOf(SettingsError);
+  return error.message.split("\n").slice(1);
+}
+
+describe("parseSettings", () => {
+  it("needs only MLflow's address and the secret", () => {
+    expect(parse()).toEqual({
+      MLFLOW_TRACKING_URI: "http://mlflow:5000",
+      MLFLOW_WEBHOOK_SECRET: "geheim",
+      MLFLOW_WEBHOOK_URL: undefined,
+      MLFLOW_WEBHOOK_NAME: "mlflow-kserve",
+      APP_HOST: "0.0.0.0",
+      APP_PORT: 8000,
+      KUBE_NAMESPACE: "kserve-mlflow-models",
+      INFERENCE_SERVICE_TEMPLATE: undefined,
+      STORAGE_URI_BASE: undefined,
+      PREDICTOR_CPU_REQUEST: "100m",
+      PREDICTOR_CPU_LIMIT: "1",
+      PREDICTOR_MEMORY_REQUEST: "512Mi",
+      PREDICTOR_MEMORY_LIMIT: "2Gi",
+      LOG_LEVEL: "info",
+      DISABLE_WEBHOOKS: false,
+      POLLING_INTERVAL: 60,
+      DEPLOY_TAG_KEY: "deploy",
+      mlflowAuthorization: undefined,
+    });
+  });
+
+  it("takes an empty variable for one that is not set", () => {
+    const empty = Object.fromEntries(Object.keys(settingFields).map(name => [name, ""]));
+    expect(parse({ ...empty, ...REQUIRED })).toEqual(parse());
+  });
+
+  it("documents the defaults that it uses", () => {
+    const standards = Object.entries(settingFields).flatMap(([name, field]) =>
+      "standard" in field ? [[name, field.standard] as const] : [],
+    );
+    expect(parse(Object.fromEntries(standards))).toEqual(parse());
+  });
+
+  it("lists all problems at once, each with name, value and cure", () => {
+    const error = thrownBy(() =>
+      parseSettings(
+        environment({
+          KUBE_NAMESPACE: "Models",
+          APP_PORT: "http",
+          PREDICTOR_CPU_REQUEST: "2",
+          PREDICTOR_MEMORY_LIMIT: "lots",
+        }),
+      ),
+    );
+    expect(error.message.split("\n")).toEqual([
+      "6 settings are invalid:",
+      "  MLFLOW_KSERVE_MLFLOW_TRACKING_URI is not set; give the base URL of the MLflow server, like https://mlflow.example.com",
+      '  MLFLOW_KSERVE_APP_PORT="http" must be a TCP port from 0 to 65535',
+      '  MLFLOW_KSERVE_KUBE_NAMESPACE="Models" is not a DNS label; use at most 63 lower-case letters, digits and dashes',
+      '  MLFLOW_KSERVE_PREDICTOR_MEMORY_LIMIT="lots" is not a positive Kubernetes quantity; write it like 500m, 2, 512Mi or 4Gi',
+      "  MLFLOW_KSERVE_MLFLOW_WEBHOOK_SECRET is not set; give the secret of the webhook in MLflow, or set MLFLOW_KSERVE_DISABLE_WEBHOOKS=true to work by polling alone",
+      '  MLFLOW_KSERVE_PREDICTOR_CPU_REQUEST="2" is more than MLFLOW_KSERVE_PREDICTOR_CPU_LIMIT="1"; lower it or raise the limit',
+    ]);
+  });
+
+  it.each([
+    ["MLFLOW_TRACKING_URI", "mlflow:5000", "is not an http:// or https:// URL; give the base URL of the MLflow server"],
+    ["MLFLOW_TRACKING_URI", "databricks", "is not an http:// or https:// URL"],
+    ["MLFLOW_WEBHOOK_URL", "ftp://me/webhook", "give the URL at which MLflow reaches this module, ending in /webhook"],
+    ["MLFLOW_WEBHOOK_URL", "http://me/webhook#there", "is not an http:// or https:// URL"],
+    ["MLFLOW_WEBHOOK_NAME", "n".repeat(257), "is longer than 256 characters"],
+    ["APP_PORT", "65536", "must be a TCP port from 0 to 65535"],
+    ["APP_PORT", "-1", "must be a TCP port from 0 to 65535"],
+    ["APP_PORT", "80.5", "must be a TCP port from 0 to 65535"],
+    ["KUBE_NAMESPACE", "a_b", "is not a DNS label"],
+    ["KUBE_NAMESPACE", "-a", "is not a DNS label"],
+    ["KUBE_NAMESPACE", "a".repeat(64), "at most 63"],
+    ["PREDICTOR_CPU_REQUEST", "0", "is not a positive Kubernetes quantity"],
+    ["PREDICTOR_CPU_REQUEST", "-1", "is not a positive Kubernetes quantity"],
+    ["PREDICTOR_CPU_REQUEST", "1001m", 'is more than MLFLOW_KSERVE_PREDICTOR_CPU_LIMIT="1"'],
+    ["PREDICTOR_MEMORY_REQUEST", "2.1Gi", 'is more than MLFLOW_KSERVE_PREDICTOR_MEMORY_LIMIT="2Gi"'],
+    ["LOG_LEVEL", "TRACE", "must be DEBUG, INFO, WARNING or ERROR"],
+    ["DISABLE_WEBHOOKS", "perhaps", "must be true or false"],
+    ["POLLING_INTERVAL", "9", "must be a whole number of seconds from 10 to 86400"],
+    ["POLLING_INTERVAL", "60s", "must be a whole number of seconds from 10 to 86400"],
+    ["DEPLOY_TAG_KEY", "it's", "must be 1 to 250 characters without quotes and backslashes"],
+    ["DEPLOY_TAG_KEY", "a`b", "without quotes"],
+  ])("refuses %s=%s", (name, value, message) => {
+    const problems = problemsOf({ [name]: value });
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toContain(`${name}=${JSON.stringify(value)} `);
+    expect(problems[0]).toContain(message);
+  });
+
+  it.each([
+    ["DISABLE_WEBHOOKS", "TRUE", true],
+    ["DISABLE_WEBHOOKS", "0", false],
+    ["LOG_LEVEL", "WARNING", "warn"],
+    ["LOG_LEVEL", "debug", "debug"],
+    ["APP_PORT", "0", 0],
+    ["PREDICTOR_CPU_REQUEST", "1000m", "1000m"],
+    ["PREDICTOR_MEMORY_REQUEST", "2048Mi", "2048Mi"],
+    ["DEPLOY_TAG_KEY", "team.deploy to/prod", "team.deploy to/prod"],
+  ] as const)("reads %s=%s", (name, value, expected) => {
+    expect(parse({ [name]: value })[name]).toBe(expected);
+  });
+
+  it("needs no secret when webhooks are disabled", () => {
+    expect(parse({ MLFLOW_WEBHOOK_SECRET: "", DISABLE_WEBHOOKS: "true" }).MLFLOW_WEBHOOK_SECRET).toBeUndefined();
+  });
+
+  it("fails only with a SettingsError, one line a problem, whatever the variables hold", () => {
+    const names = Object.keys(settingFields);
+    fc.assert(
+      fc.property(fc.dictionary(fc.constantFrom(...names), hostileText()), settings => {
+        try {
+          parse(settings);
+        } catch (error) {
+          if (!(error instanceof SettingsError)) throw error;
+          expect(error.message.split("\n")).toHaveLength(error.problems.length + 1);
+        }
+      }),
+    );
+  });
+});
+
+describe("secrets in settings", () => {
+  it("never shows the webhook's secret", () => {
+    expect(problemsOf({ MLFLOW_WEBHOOK_SECRET: "geheim", APP_PORT: "x" }).join()).not.toContain("geheim");
+  });
+
+  it("never shows a password that makes a URL invalid", () => {
+    const password = hostileText().map(text => `geheim${text}geheim`);
+    fc.assert(
+      fc.property(fc.constantFrom("http://", "https://", "ftp://", ""), password, (scheme, secret) => {
+        const uri = `${scheme}user:${secret}@mlflow:not-a-port`;
+        expect(problemsOf({ MLFLOW_TRACKING_URI: uri }).join()).not.toContain("geheim");
+      }),
+    );
+  });
+
+  it.each([
+    ["https://user:geheim@host:x/path", "https://***@host:x/path"],
+    ["https://user:ge/heim@host", "https://***@host"],
+    ["https://user:ge@heim@host", "https://***@host"],
+    ["user:geheim@host", "***@host"],
+    ["https://host/hook?token=geheim", "https://host/hook?***"],
+    ["https://host/webhook", "https://host/webhook"],
+  ])("%s is shown as %s", (value, shown) => {
+    expect(withoutCredentials(value)).toBe(shown);
+  });
+});
+
+describe("MLflow's credentials", () => {
+  const authorization = (variables: Readonly<Record<string, string>>): string | undefined =>
+    parseSettings({ ...environment(REQUIRED), ...variables }).mlflowAuthorization;
+
+  it("are user and password before a token, as in MLflow's own client", () => {
+    const basic = `Basic ${Buffer.from("ada:pass:wörd").toString("base64")}`;
+    const both = { MLFLOW_TRACKING_USERNAME: "ada", MLFLOW_TRACKING_PASSWORD: "pass:wörd" };
+    expect(authorization(both)).toBe(basic);
+    expect(authorization({ ...both, MLFLOW_TRACKING_TOKEN: "token" })).toBe(basic);
+  });
+
+  it("are the token when user or password is missing", () => {
+    expect(authorization({ MLFLOW_TRACKING_USERNAME: "ada", MLFLOW_TRACKING_TOKEN: "token" })).toBe("Bearer token");
+    expect(authorization({ MLFLOW_TRACKING_PASSWORD: "x", MLFLOW_TRACKING_TOKEN: "token" })).toBe("Bearer token");
+    expect(authorization({ MLFLOW_TRACKING_USERNAME: "ada", MLFLOW_TRACKING_TOKEN: "" })).toBeUndefined();
+  });
+});
