@@ -1,0 +1,54 @@
+import { describe, expect, it } from "vitest";
+import { liveService } from "../../test/support/unit/objects";
+import { admit } from "./admission";
+
+const IRIS = liveService({ model: "iris", version: "3" }).metadata;
+const WINE = liveService({ model: "wine", version: "1" }).metadata;
+const FOREIGN = { ...IRIS, name: "somebodys" };
+
+describe("admit", () => {
+  it("lets what is ours be created", () => {
+    expect(admit(IRIS)).toEqual({ allowed: true });
+  });
+
+  it("refuses our label on an object that is not made from MLflow, and says what to do", () => {
+    const refused = {
+      allowed: false,
+      message:
+        "the label managed-by=mlflow-kserve-webhook-listener is for InferenceServices that are made from MLflow; leave it out, or tag the model version in MLflow",
+    };
+    expect(admit(FOREIGN)).toEqual(refused);
+    expect(admit({ ...IRIS, annotations: {} })).toEqual(refused);
+  });
+
+  it("lets everything change but the identity", () => {
+    const labels = { ...IRIS.labels, team: "a" };
+    expect(admit({ ...IRIS, labels, annotations: { ...IRIS.annotations, note: "x" } }, IRIS)).toEqual({
+      allowed: true,
+    });
+  });
+
+  it.each([
+    ["another model", { annotations: { ...IRIS.annotations, "mlflow.model": "wine" } }],
+    ["another version", { annotations: { ...IRIS.annotations, "mlflow.version": "4" } }],
+    ["no annotations", { annotations: {} }],
+    ["no label", { labels: {} }],
+    ["the annotations of another", { annotations: WINE.annotations, labels: WINE.labels }],
+  ])("refuses %s, and says which version it serves", (_, change) => {
+    expect(admit({ ...IRIS, ...change }, IRIS)).toEqual({
+      allowed: false,
+      message:
+        'the labels and annotations mlflow.* say that this serves "iris" version 3 and cannot be changed; tag another version in MLflow instead',
+    });
+  });
+
+  it("is not in the way of an object that came by our label but is not ours", () => {
+    expect(admit({ ...FOREIGN, labels: {} }, FOREIGN)).toEqual({ allowed: true });
+  });
+
+  it("never holds up what is being deleted", () => {
+    const deletionTimestamp = "2026-01-02T03:04:05Z";
+    expect(admit({ ...IRIS, annotations: {}, deletionTimestamp }, IRIS)).toEqual({ allowed: true });
+    expect(admit({ ...FOREIGN, deletionTimestamp })).toEqual({ allowed: true });
+  });
+});

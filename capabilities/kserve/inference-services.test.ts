@@ -1,0 +1,147 @@
+import { describe, expect, it } from "vitest";
+import { rejectionOf } from "../../test/support/unit/outcomes";
+import { liveService } from "../../test/support/unit/objects";
+import type { ApiServerRequest } from "./api-server";
+import { KubernetesError } from "./api-server";
+import { createInferenceServices, parseLive } from "./inference-services";
+import type { InferenceServices } from "./inference-services";
+
+const COLLECTION = "/apis/serving.kserve.io/v1beta1/namespaces/models/inferenceservices";
+const LIVE = liveService();
+const NAME = LIVE.metadata.name;
+const OBJECT = {
+  apiVersion: "serving.kserve.io/v1beta1",
+  kind: "InferenceService",
+  metadata: { name: NAME, namespace: "models" },
+  spec: { predictor: {} },
+} as const;
+
+type Answer = (request: ApiServerRequest) => unknown;
+
+function servicesWith(answer: Answer): { readonly services: InferenceServices; readonly requests: ApiServerRequest[] } {
+  const requests: ApiServerRequest[] = [];
+  const services = createInferenceServices(request => {
+    requests.push(request);
+    return new Promise(resolve => {
+      resolve({ status: 200, body: answer(request) });
+    });
+  }, "models");
+  return { services, requests };
+}
+
+const refused = (status: number, reason: string, name?: string) => (): never => {
+  throw new KubernetesError(status, reason, "refused", { name });
+};
+
+describe("get", () => {
+  it("reads the object of that name", async () => {
+    const { services, requests } = servicesWith(() => LIVE);
+    expect(await services.get(NAME)).toEqual(LIVE);
+    expect(requests).toEqual([{ method: "GET", path: `${COLLECTION}/${NAME}` }]);
+  });
+
+  it("says undefined only when the object itself is not found", async () => {
+    expect(await servicesWith(refused(404, "NotFound", NAME)).services.get(NAME)).toBeUndefined();
+  });
+
+  it.each([
+    ["the namespace is not there", refused(404, "NotFound", "models")],
+    ["the CRD is not there", refused(404, "Unknown")],
+    ["the right is missing", refused(403, "Forbidden", NAME)],
+    ["there is no answer", refused(0, "NoAnswer")],
+  ])("fails when %s", async (_, answer) => {
+    expect(await rejectionOf(servicesWith(answer).services.get(NAME))).toBeInstanceOf(KubernetesError);
+  });
+
+  it("fails with cause and cure, on one line, when the object has an unknown form", async () => {
+    const { services } = servicesWith(() => ({ metadata: { name: NAME } }));
+    const error = await rejectionOf(services.get(NAME));
+    expect(error).toBeInstanceOf(KubernetesError);
+    expect(error.message).toMatch(
+      /^The Kubernetes API server answered in an unknown form \(metadata\.namespace: .*\); check that KServe's CRDs have serving\.kserve\.io\/v1beta1$/,
+    );
+  });
+});
+
+describe("listManaged", () => {
+  it("asks for our label, page by page", async () => {
+    const other = liveService({ model: "wine", version: "1" });
+    const { services, requests } = servicesWith(({ query }) =>
+      query?.continue === undefined
+        ? { metadata: { continue: "two" }, items: [LIVE] }
+        : { metadata: { continue: "" }, items: [other] },
+    );
+    expect(await services.listManaged()).toEqual([LIVE, other]);
+    const first = { labelSelector: "managed-by=mlflow-kserve-webhook-listener", limit: "500" };
+    expect(requests).toEqual([
+      { method: "GET", path: COLLECTION, query: first },
+      { method: "GET", path: COLLECTION, query: { ...first, continue: "two" } },
+    ]);
+  });
+
+  it.each([
+    ["has expired", refused(410, "Expired")],
+    ["has no items", () => ({ metadata: {} })],
+    ["has an item of another form", () => ({ items: [LIVE, { metadata: {} }] })],
+  ])("gives no partial list when the second page %s", async (_, second) => {
+    const { services } = servicesWith(request =>
+      request.query?.continue === undefined ? { metadata: { continue: "two" }, items: [LIVE] } : second(),
+    );
+    expect(await rejectionOf(services.listManaged())).toBeInstanceOf(KubernetesError);
+  });
+});
+
+describe("apply", () => {
+  const apply = { method: "PATCH", path: `${COLLECTION}/${NAME}`, contentType: "application/apply-patch+yaml" };
+  const query = { fieldManager: "mlflow-kserve-webhook-listener", fieldValidation: "Strict" };
+
+  it("takes over nobody's fields when it is meant to create", async () => {
+    const { services, requests } = servicesWith(() => LIVE);
+    expect(await services.apply(OBJECT)).toEqual(LIVE);
+    expect(requests).toEqual([{ ...apply, query: { ...query, force: "false" }, body: OBJECT }]);
+  });
+
+  it("takes fields back from exactly the object that was read", async () => {
+    const { services, requests } = servicesWith(() => LIVE);
+    await services.apply(OBJECT, "the uid");
+    const body = { ...OBJECT, metadata: { ...OBJECT.metadata, uid: "the uid" } };
+    expect(requests).toEqual([{ ...apply, query: { ...query, force: "true" }, body }]);
+    expect(OBJECT.metadata).not.toHaveProperty("uid");
+  });
+});
+
+describe("delete", () => {
+  it("deletes exactly the object that was read", async () => {
+    const { services, requests } = servicesWith(() => ({}));
+    await services.delete(LIVE);
+    const { uid, resourceVersion } = LIVE.metadata;
+    expect(requests).toMatchObject([
+      { method: "DELETE", path: `${COLLECTION}/${NAME}`, body: { preconditions: { uid, resourceVersion } } },
+    ]);
+  });
+
+  it("takes it for done when the object is gone", async () => {
+    await servicesWith(refused(404, "NotFound", NAME)).services.delete(LIVE);
+  });
+
+  it.each([refused(404, "NotFound", "models"), refused(409, "Conflict", NAME), refused(403, "Forbidden", NAME)])(
+    "fails otherwise (%#)",
+    async answer => {
+      expect(await rejectionOf(servicesWith(answer).services.delete(LIVE))).toBeInstanceOf(KubernetesError);
+    },
+  );
+});
+
+describe("parseLive", () => {
+  it("keeps every field of a spec, and needs no status", () => {
+    const spec = { predictor: { model: { args: ["a"], unknown: { deep: [1, null] } } } };
+    expect(parseLive({ ...LIVE, spec, status: undefined })).toMatchObject({ spec, status: { conditions: [] } });
+  });
+
+  it.each([undefined, null, "x", {}, { metadata: { ...LIVE.metadata, uid: undefined } }])(
+    "gives nothing for %j",
+    object => {
+      expect(parseLive(object)).toBeUndefined();
+    },
+  );
+});
