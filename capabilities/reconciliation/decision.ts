@@ -1,0 +1,33 @@
+import type { ModelVersion } from "../mlflow/client";
+
+/** What MLflow says should be in the cluster for one model version. */
+export type Decision =
+  | { readonly kind: "serve"; readonly version: ModelVersion }
+  /** A positive answer that there is to be no service. */
+  | { readonly kind: "remove"; readonly reason: string }
+  /** Tagged, but not to be served now; what is there is left alone. */
+  | { readonly kind: "wait"; readonly reason: string };
+
+/**
+ * Decides from MLflow's positive answer about a version (undefined: MLflow says that it does not exist).
+ *
+ * The tag counts in any case (`True` is what Python's `str(True)` gives), and nothing but `true` counts.
+ */
+export function decide(version: ModelVersion | undefined, deployTagKey: string): Decision {
+  if (version === undefined) return { kind: "remove", reason: "the model version does not exist in MLflow" };
+  const value = version.tags.get(deployTagKey);
+  if (value === undefined) return { kind: "remove", reason: `the model version has no tag ${deployTagKey}` };
+  if (value.toLowerCase() !== "true") {
+    return { kind: "remove", reason: `the tag ${deployTagKey} is not "true"` };
+  }
+  if (version.status !== "READY") {
+    return { kind: "wait", reason: `MLflow has not finished the registration of the version (${version.status})` };
+  }
+  return { kind: "serve", version };
+}
+
+/** Whether two looks at the same version ask for the same thing. */
+export function sameDecision(one: Decision, other: Decision): boolean {
+  if (one.kind !== "serve" || other.kind !== "serve") return one.kind === other.kind;
+  return one.version.source === other.version.source && one.version.runId === other.version.runId;
+}

@@ -1,0 +1,18 @@
+/** The wish cannot be fulfilled, and trying again without a change would not help. The message says what to change. */
+export class RefusedError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "RefusedError";
+  }
+}
+
+/** An InferenceService that is not ours has the name; it is left untouched. */
+export class ForeignObjectError extends Error {
+  constructor(name: string, namespace: string) {
+    super(
+      `InferenceService ${namespace}/${name} exists and was not made by this module, so it is left untouched; ` +
+        "delete or rename it, or register the model under another name",
+    );
+    this.name = "ForeignObjectError";
+  }
+}

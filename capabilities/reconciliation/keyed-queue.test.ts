@@ -1,0 +1,176 @@
+import { describe, expect, it } from "vitest";
+import { deferred, rejectionOf, settle } from "../../test/support/unit/outcomes";
+import type { Deferred } from "../../test/support/unit/outcomes";
+import { createKeyedQueue } from "./keyed-queue";
+import type { KeyedQueue, Round } from "./keyed-queue";
+
+interface Setup {
+  readonly queue: KeyedQueue<string, string>;
+  /** Rounds of work that were begun, in order; the test ends each. */
+  readonly rounds: { readonly key: string; readonly work: Deferred<Round<string>> }[];
+  readonly unconfirmed: string[];
+}
+
+function setUp(concurrency = 10): Setup {
+  const rounds: Setup["rounds"] = [];
+  const unconfirmed: string[] = [];
+  const queue = createKeyedQueue<string, string>({
+    identity: key => key.toLowerCase(),
+    concurrency,
+    work: key => {
+      const work = deferred<Round<string>>();
+      rounds.push({ key, work });
+      return work.promise;
+    },
+    onUnconfirmed: (key, error) => {
+      unconfirmed.push(`${key}: ${error instanceof Error ? error.message : String(error)}`);
+    },
+  });
+  return { queue, rounds, unconfirmed };
+}
+
+const confirmed = (result: string): Round<string> => ({ result, confirm: () => Promise.resolve(true) });
+const changed = (result: string): Round<string> => ({ result, confirm: () => Promise.resolve(false) });
+
+function end({ rounds }: Setup, index: number, round: Round<string>): void {
+  rounds[index]?.work.resolve(round);
+}
+
+describe("createKeyedQueue", () => {
+  it("gives the result as soon as the work is done, before the second look", async () => {
+    const setup = setUp();
+    const look = deferred<boolean>();
+    const run = setup.queue.run("a");
+    end(setup, 0, { result: "done", confirm: () => look.promise });
+    expect(await run).toBe("done");
+    expect(setup.queue.depth).toBe(1);
+    look.resolve(true);
+    await setup.queue.idle();
+    expect([setup.queue.depth, setup.rounds.length]).toEqual([0, 1]);
+  });
+
+  it("answers all that came while a key was busy by one further round, begun after they came", async () => {
+    const setup = setUp();
+    const first = setup.queue.run("a");
+    const second = setup.queue.run("A");
+    const third = setup.queue.run("a");
+    await settle();
+    expect(setup.rounds).toHaveLength(1);
+    end(setup, 0, confirmed("one"));
+    expect(await first).toBe("one");
+    await settle();
+    end(setup, 1, confirmed("two"));
+    expect(await Promise.all([second, third])).toEqual(["two", "two"]);
+    await setup.queue.idle();
+    expect(setup.rounds).toHaveLength(2);
+  });
+
+  it("does not lose who comes during the second look", async () => {
+    const setup = setUp();
+    const look = deferred<boolean>();
+    const first = setup.queue.run("a");
+    end(setup, 0, { result: "one", confirm: () => look.promise });
+    await first;
+    const second = setup.queue.run("a");
+    look.resolve(true);
+    await settle();
+    end(setup, 1, confirmed("two"));
+    expect(await second).toBe("two");
+  });
+
+  it("works on different keys at the same time, but no more than allowed, first come first served", async () => {
+    const setup = setUp(2);
+    const runs = ["a", "b", "c", "d"].map(key => setup.queue.run(key));
+    await settle();
+    expect(setup.rounds.map(({ key }) => key)).toEqual(["a", "b"]);
+    end(setup, 1, confirmed("b"));
+    await settle();
+    expect(setup.rounds.map(({ key }) => key)).toEqual(["a", "b", "c"]);
+    end(setup, 0, confirmed("a"));
+    await settle();
+    end(setup, 2, confirmed("c"));
+    end(setup, 3, confirmed("d"));
+    expect(await Promise.all(runs)).toEqual(["a", "b", "c", "d"]);
+  });
+
+  it("lets those who wait for a free place share its first round", async () => {
+    const setup = setUp(1);
+    const busy = setup.queue.run("a");
+    const waiting = [setup.queue.run("b"), setup.queue.run("b")];
+    end(setup, 0, confirmed("a"));
+    await busy;
+    await settle();
+    end(setup, 1, confirmed("b"));
+    expect(await Promise.all(waiting)).toEqual(["b", "b"]);
+    await setup.queue.idle();
+    expect(setup.rounds).toHaveLength(2);
+  });
+
+  it("acts again when the second look shows a change", async () => {
+    const setup = setUp();
+    const run = setup.queue.run("a");
+    end(setup, 0, changed("one"));
+    expect(await run).toBe("one");
+    await settle();
+    end(setup, 1, confirmed("two"));
+    await setup.queue.idle();
+    expect([setup.rounds.length, setup.unconfirmed]).toEqual([2, []]);
+  });
+
+  it("leaves a key that keeps changing to the poll, and says so", async () => {
+    const setup = setUp();
+    void setup.queue.run("a");
+    for (let round = 0; setup.queue.depth > 0; round++) {
+      end(setup, round, changed("again"));
+      await settle();
+    }
+    expect(setup.rounds).toHaveLength(6);
+    expect(setup.unconfirmed).toEqual(["a: changed during each of 6 rounds of work"]);
+  });
+
+  it("tells a failure to those who wait, and works on for those who came later", async () => {
+    const setup = setUp();
+    const first = setup.queue.run("a");
+    const second = setup.queue.run("a");
+    setup.rounds[0]?.work.reject(new Error("down"));
+    expect((await rejectionOf(first)).message).toBe("down");
+    await settle();
+    end(setup, 1, confirmed("up"));
+    expect(await second).toBe("up");
+    await setup.queue.idle();
+    expect(setup.unconfirmed).toEqual([]);
+  });
+
+  it("reports a second look that failed, and a failure that nobody waits for", async () => {
+    const setup = setUp();
+    void setup.queue.run("a");
+    end(setup, 0, { result: "one", confirm: () => Promise.reject(new Error("MLflow is down")) });
+    await setup.queue.idle();
+    void setup.queue.run("b");
+    end(setup, 1, changed("one"));
+    await settle();
+    setup.rounds[2]?.work.reject(new Error("Kubernetes is down"));
+    await setup.queue.idle();
+    expect(setup.unconfirmed).toEqual(["a: MLflow is down", "b: Kubernetes is down"]);
+  });
+
+  it("keeps its places when work throws before it gives a promise", async () => {
+    const queue = createKeyedQueue<string, string>({
+      identity: String,
+      concurrency: 1,
+      work: key => {
+        if (key === "bad") throw new Error("at once");
+        return Promise.resolve(confirmed(key));
+      },
+      onUnconfirmed: () => undefined,
+    });
+    expect((await rejectionOf(queue.run("bad"))).message).toBe("at once");
+    expect(await queue.run("good")).toBe("good");
+    await queue.idle();
+    expect(queue.depth).toBe(0);
+  });
+
+  it("is idle at once when there is nothing to do", async () => {
+    await setUp().queue.idle();
+  });
+});

@@ -1,0 +1,103 @@
+import { keyOf } from "../kserve/identity";
+import { FIELD_MANAGER, parseLive } from "../kserve/inference-services";
+import type { LiveInferenceService } from "../kserve/inference-services";
+import type { ModelVersionKey } from "../model-version-key";
+import { BoundedCache } from "../operations/bounded-cache";
+import type { Log } from "../operations/logging";
+import { messageOf } from "../operations/logging";
+import type { Outcome } from "./reconciler";
+
+/** Remembered services, to tell what is new about an event. */
+const CAPACITY = 50_000;
+
+/** Follows what happens to our InferenceServices in the cluster. */
+export interface Observer {
+  /** One was made or changed, by anybody, its status included. */
+  changed: (object: unknown) => Promise<void>;
+  deleted: (object: unknown) => Promise<void>;
+}
+
+/**
+ * Logs when a service becomes ready or stops being so, and reconciles when somebody else changed or deleted one: within
+ * moments, where the poll would need up to its interval.
+ */
+export function createObserver(reconcile: (key: ModelVersionKey) => Promise<Outcome>, log: Log): Observer {
+  const lastReady = new BoundedCache<boolean>(CAPACITY);
+  const examined = new BoundedCache<number>(CAPACITY);
+
+  const correct = async (key: ModelVersionKey, what: string): Promise<void> => {
+    const about = { model: key.model, version: key.version };
+    try {
+      const { action, inferenceService } = await reconcile(key);
+      log.info({ ...about, inference_service: inferenceService, action }, `InferenceService ${what}, reconciled`);
+    } catch (error) {
+      log.error(
+        { ...about, cause: messageOf(error) },
+        `InferenceService ${what}, reconcile failed; the next poll tries again`,
+      );
+    }
+  };
+
+  const tellReadiness = (live: LiveInferenceService, key: ModelVersionKey): void => {
+    const { name, uid, creationTimestamp } = live.metadata;
+    const condition = live.status.conditions.find(({ type }) => type === "Ready");
+    if (condition === undefined) return;
+    const ready = condition.status === "True";
+    if (lastReady.get(uid) === ready) return;
+    lastReady.set(uid, ready);
+    const about = { model: key.model, version: key.version, inference_service: name };
+    if (ready) {
+      const sinceCreation = (Date.now() - Date.parse(creationTimestamp)) / 1000;
+      log.info({ ...about, url: live.status.url, seconds_since_creation: sinceCreation }, "InferenceService is Ready");
+    } else if (condition.reason !== "" || condition.message !== "") {
+      log.info({ ...about, reason: condition.reason, cause: condition.message }, "InferenceService is not Ready");
+    }
+  };
+
+  return {
+    async changed(object) {
+      const live = parseLive(object);
+      const key = live && keyOf(live.metadata);
+      if (live === undefined || key === undefined) return;
+      tellReadiness(live, key);
+      const { uid, generation } = live.metadata;
+      if (examined.get(uid) === generation) return;
+      examined.set(uid, generation);
+      if (changedLastByOthers(live)) await correct(key, "changed by others");
+    },
+    async deleted(object) {
+      const live = parseLive(object);
+      const key = live && keyOf(live.metadata);
+      if (live === undefined || key === undefined) return;
+      lastReady.delete(live.metadata.uid);
+      examined.delete(live.metadata.uid);
+      await correct(key, "deleted");
+    },
+  };
+}
+
+/** Whether the newest change of the spec, labels or annotations, as `managedFields` tells it, is somebody else's. */
+export function changedLastByOthers(live: LiveInferenceService): boolean {
+  const newest = live.metadata.managedFields
+    .filter(
+      ({ subresource, fieldsV1 }) => subresource === "" && (hasOwn(fieldsV1, "f:spec") || touchesIdentity(fieldsV1)),
+    )
+    // Ours comes last among equals: times have seconds, and what we applied in the same second came after their change.
+    .sort((one, other) => one.time.localeCompare(other.time) || Number(isOurs(one)) - Number(isOurs(other)))
+    .at(-1);
+  return newest !== undefined && !isOurs(newest);
+}
+
+function isOurs({ manager }: { manager: string }): boolean {
+  return manager === FIELD_MANAGER;
+}
+
+function touchesIdentity(fields: Record<string, unknown>): boolean {
+  const metadata = fields["f:metadata"];
+  if (typeof metadata !== "object" || metadata === null) return false;
+  return hasOwn(metadata, "f:labels") || hasOwn(metadata, "f:annotations");
+}
+
+function hasOwn(object: object, name: string): boolean {
+  return Object.hasOwn(object, name);
+}

@@ -1,0 +1,95 @@
+import { keyOf } from "../kserve/identity";
+import type { InferenceServices, LiveInferenceService } from "../kserve/inference-services";
+import type { MlflowReader, ModelVersion } from "../mlflow/client";
+import { formatKey } from "../model-version-key";
+import type { ModelVersionKey } from "../model-version-key";
+import { inParallel } from "../operations/in-parallel";
+import type { Log } from "../operations/logging";
+import { messageOf } from "../operations/logging";
+import type { Outcome, Reconciler } from "./reconciler";
+
+/** Versions compared at the same time: MLflow may have to be asked where the artifacts of a new one are. */
+const CONCURRENCY = 16;
+
+export interface ResyncOptions {
+  readonly mlflow: MlflowReader;
+  readonly services: InferenceServices;
+  readonly reconciler: Reconciler;
+  /** Reconciles one key, through the queue. */
+  readonly reconcile: (key: ModelVersionKey) => Promise<Outcome>;
+  readonly deployTagKey: string;
+  readonly log: Log;
+}
+
+/** What one resync found and did. */
+export interface ResyncReport {
+  /** Tagged versions in MLflow. */
+  readonly tagged: number;
+  /** Our InferenceServices in the cluster, before. */
+  readonly managed: number;
+  readonly created: number;
+  readonly updated: number;
+  readonly deleted: number;
+  /** Versions whose reconcile failed; they are tried again next time. */
+  readonly failed: number;
+}
+
+/**
+ * Compares all tagged versions with all our InferenceServices and reconciles each that differs. An InferenceService
+ * whose version is not in the search's answer is not deleted for that: like everything else it is reconciled, which asks
+ * MLflow about that very version.
+ *
+ * @throws MlflowError or KubernetesError when one of the two lists is not to be had in full; nothing was done then
+ */
+export async function resync(options: ResyncOptions): Promise<ResyncReport> {
+  const { mlflow, services, reconciler, reconcile, deployTagKey, log } = options;
+  const [tagged, live] = await Promise.all([mlflow.searchTagged(deployTagKey), services.listManaged()]);
+  const differing = await differences(tagged, live, reconciler, log);
+
+  const counts = { created: 0, updated: 0, deleted: 0, failed: 0 };
+  await Promise.all(
+    differing.map(async key => {
+      try {
+        const { action } = await reconcile(key);
+        if (action === "created" || action === "updated" || action === "deleted") counts[action]++;
+      } catch (error) {
+        counts.failed++;
+        log.error(
+          { model: key.model, version: key.version, cause: messageOf(error) },
+          "Reconcile failed, the next poll tries again",
+        );
+      }
+    }),
+  );
+  return { tagged: tagged.length, managed: live.length, ...counts };
+}
+
+/** The keys of all versions whose service is missing or differs, and of all services whose version is not tagged. */
+async function differences(
+  tagged: readonly ModelVersion[],
+  live: readonly LiveInferenceService[],
+  reconciler: Reconciler,
+  log: Log,
+): Promise<ModelVersionKey[]> {
+  const wanted = new Set(tagged.map(formatKey));
+  const liveByKey = new Map<string, LiveInferenceService>();
+  const untagged: ModelVersionKey[] = [];
+  for (const service of live) {
+    const key = keyOf(service.metadata);
+    if (key === undefined) {
+      const { name, namespace } = service.metadata;
+      log.warn(
+        { inference_service: name, namespace },
+        "InferenceService carries our managed-by label but not our name and annotations; it is left untouched",
+      );
+    } else if (wanted.has(formatKey(key))) liveByKey.set(formatKey(key), service);
+    else untagged.push(key);
+  }
+  const unsettled = await inParallel(tagged, CONCURRENCY, async version => {
+    const service = liveByKey.get(formatKey(version));
+    // What cannot be rendered differs; its reconcile says why.
+    const settled = service !== undefined && (await reconciler.isSettled(version, service).catch(() => false));
+    return settled ? [] : [{ model: version.model, version: version.version }];
+  });
+  return [...unsettled.flat(), ...untagged];
+}
