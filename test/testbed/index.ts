@@ -1,0 +1,96 @@
+import { createCertificates } from "./certificates";
+import { controlPlaneIsBuilt, kubernetesPrograms, startApiServer } from "./control-plane";
+import { startKserve } from "./kserve";
+import { kserveDirectory, kserveIsBuilt } from "./kserve-manifests";
+import { kubectlFor } from "./kubectl";
+import { kwokDirectory, kwokIsBuilt, startKwok } from "./kwok";
+import { startMlflowServer, stopExtraMlflowServers } from "./mlflow";
+import type { TestbedOptions } from "./options";
+import { checkOwnCluster, checkOwnMlflow } from "./own-systems";
+import { checkPrerequisites, kubebuilderAsset, type PythonFound } from "./prerequisites";
+import type { Part, PartName } from "./processes";
+import { pythonEnvironment } from "./python";
+import { Run } from "./run";
+
+export { startMlflow, type MlflowOptions, type MlflowServer } from "./mlflow";
+export { testbedOptionsFrom, type TestbedOptions } from "./options";
+export type { Part, PartName } from "./processes";
+
+/** Real systems to try the module with: a Kubernetes API with KServe, and MLflow. */
+export interface Testbed {
+  /** Absolute path of an administrator's kubeconfig; the server's certificate is always checked. */
+  readonly kubeconfig: string;
+  /** Base URL of the MLflow server, for example http://127.0.0.1:43117. */
+  readonly mlflowTrackingUri: string;
+  /** A Python interpreter that has MLflow's client and scikit-learn. */
+  readonly python: string;
+  /** Path of kubectl: ours, or the one on the PATH when the user brought a cluster. */
+  readonly kubectl: string;
+  /** The folder with one log file per part. */
+  readonly logDirectory: string;
+  /** The parts that we started, by name, for tests that produce faults. */
+  readonly parts: Readonly<Partial<Record<PartName, Part>>>;
+  /** Ends all parts, and the MLflow servers that startMlflow added, and removes their data. The logs stay. */
+  stop: () => Promise<void>;
+}
+
+/**
+ * Builds what is not built yet (about ten minutes on two cores, the first time) and starts it (seconds).
+ *
+ * Everything ends with stop(), or with this process, however that ends.
+ * @throws when something is missing on this machine, or a part does not start: the message says which, how its log
+ *   ends and where the logs are
+ */
+export async function startTestbed(options: TestbedOptions = {}): Promise<Testbed> {
+  const build = options.kubeconfig === undefined && !(controlPlaneIsBuilt() && kserveIsBuilt() && kwokIsBuilt());
+  const kubectl = options.kubeconfig !== undefined && !kubebuilderAsset("kubectl");
+  const { python } = await checkPrerequisites({ go: build, kubectl });
+  const run = new Run(options.progress ?? (() => undefined));
+  const stop = async (): Promise<void> => {
+    await Promise.all([run.stop(), stopExtraMlflowServers()]);
+  };
+  try {
+    // MLflow beside the cluster: the one mostly waits for the disk and the network while the other computes.
+    const [cluster, mlflow] = await Promise.all([provideCluster(run, options), provideMlflow(run, python, options)]);
+    return { ...cluster, ...mlflow, logDirectory: run.logDirectory, parts: run.parts, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+type Cluster = Pick<Testbed, "kubeconfig" | "kubectl">;
+type Mlflow = Pick<Testbed, "mlflowTrackingUri" | "python">;
+
+async function provideCluster(run: Run, options: TestbedOptions): Promise<Cluster> {
+  if (options.kubeconfig !== undefined) {
+    const cluster = { kubeconfig: options.kubeconfig, kubectl: kubebuilderAsset("kubectl") ?? "kubectl" };
+    await checkOwnCluster(cluster.kubeconfig, kubectlFor(cluster.kubectl, cluster.kubeconfig, run.directory));
+    run.progress(`the cluster of ${cluster.kubeconfig} has KServe`);
+    return cluster;
+  }
+  // One after the other: each build alone keeps all cores busy.
+  const programs = await kubernetesPrograms(run.progress);
+  const kserve = await kserveDirectory(programs("kubectl"), run.progress);
+  const kwok = await kwokDirectory(programs("kubectl"), run.progress);
+  const certificates = await createCertificates();
+  const controlPlane = await startApiServer(run, programs, certificates);
+  await Promise.all([
+    startKserve(run, kserve, controlPlane, certificates),
+    controlPlane.startControllers(),
+    startKwok(run, kwok, controlPlane),
+  ]);
+  return { kubeconfig: controlPlane.kubeconfig, kubectl: controlPlane.kubectl };
+}
+
+async function provideMlflow(run: Run, base: PythonFound, options: TestbedOptions): Promise<Mlflow> {
+  if (options.mlflowTrackingUri !== undefined) {
+    await checkOwnMlflow(options.mlflowTrackingUri);
+    run.progress(`MLflow answers at ${options.mlflowTrackingUri}`);
+  }
+  const { python } = await pythonEnvironment(base, run.progress);
+  if (options.mlflowTrackingUri !== undefined) return { python, mlflowTrackingUri: options.mlflowTrackingUri };
+  const environment = options.mlflowEnvironment ?? {};
+  const { trackingUri } = await startMlflowServer(run, python, { environment });
+  return { python, mlflowTrackingUri: trackingUri };
+}

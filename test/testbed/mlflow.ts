@@ -1,0 +1,115 @@
+import { randomBytes } from "node:crypto";
+import { copyFileSync, existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { freePort } from "./ports";
+import { checkPrerequisites } from "./prerequisites";
+import { answersOk } from "./probe";
+import type { Part, PartDefinition } from "./processes";
+import { emptyDatabaseOf, pythonEnvironment } from "./python";
+import { Run } from "./run";
+
+/** How one more MLflow server is to be. */
+export interface MlflowOptions {
+  /** Settings on top of the testbed's own (see mlflowEnvironment). */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** The interpreter with MLflow, as `testbed.python` has it; found or made when left out. */
+  readonly python?: string;
+  /** Where its log goes; a new folder when left out. */
+  readonly logDirectory?: string;
+  /** Server processes; MLflow's default, four, when left out. */
+  readonly workers?: number;
+  readonly progress?: (message: string) => void;
+}
+
+/** An MLflow server that answers. */
+export interface MlflowServer {
+  /** Its base URL, http://127.0.0.1:<port>. */
+  readonly trackingUri: string;
+  readonly part: Part;
+}
+
+const extraRuns = new Set<Run>();
+
+/**
+ * Starts one more MLflow server with a port, database and environment of its own. It ends with its part's stop(), with
+ * the testbed's stop() in the same process, or with the process.
+ * @throws when it does not become ready; the message has the end of its log
+ */
+export async function startMlflow(options: MlflowOptions = {}): Promise<MlflowServer> {
+  const progress = options.progress ?? (() => undefined);
+  const python = options.python ?? (await findPython(progress));
+  const run = new Run(progress, options.logDirectory);
+  extraRuns.add(run);
+  try {
+    return await startMlflowServer(run, python, options);
+  } catch (error) {
+    await run.stop();
+    throw error;
+  }
+}
+
+/** Ends every server that startMlflow started in this process. */
+export async function stopExtraMlflowServers(): Promise<void> {
+  await Promise.all([...extraRuns].map(run => run.stop()));
+  extraRuns.clear();
+}
+
+async function findPython(progress: (message: string) => void): Promise<string> {
+  const found = await checkPrerequisites({ go: false, kubectl: false });
+  return (await pythonEnvironment(found.python, progress)).python;
+}
+
+/** Starts the MLflow server of a run. */
+export async function startMlflowServer(
+  run: Run,
+  python: string,
+  { environment, workers }: Pick<MlflowOptions, "environment" | "workers">,
+): Promise<MlflowServer> {
+  const port = await freePort();
+  const trackingUri = `http://127.0.0.1:${port}`;
+  // Copied only now: a server that is started again goes on with what it had.
+  const database = join(run.directory, "mlflow.db");
+  if (existsSync(emptyDatabaseOf(python))) copyFileSync(emptyDatabaseOf(python), database);
+  const definition: PartDefinition = {
+    name: "mlflow",
+    command: python,
+    arguments: [
+      ...["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", String(port)],
+      ...["--backend-store-uri", `sqlite:///${database}`],
+      ...["--artifacts-destination", join(run.directory, "artifacts")],
+      ...(workers === undefined ? [] : ["--workers", String(workers)]),
+    ],
+    environment: { ...mlflowEnvironment(), PATH: pathWith(dirname(python)), ...environment },
+    directory: run.directory,
+    logName: existsSync(join(run.logDirectory, "mlflow.log")) ? `mlflow-${port}` : "mlflow",
+    isReady: () => answersOk(`${trackingUri}/health`),
+    readyWithinSeconds: 120,
+  };
+  return { trackingUri, part: await run.start(definition) };
+}
+
+/** What an MLflow server needs in order to deliver webhooks to this machine, as a fresh set of variables. */
+export function mlflowEnvironment(): Record<string, string> {
+  // Each server process of MLflow would make its own key, and could not read a secret that another one encrypted.
+  const key = randomBytes(32).toString("base64url") + "=";
+  const webhooks = {
+    MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY: key,
+    MLFLOW_WEBHOOK_ALLOWED_SCHEMES: "http,https",
+    MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS: "true",
+    MLFLOW_WEBHOOK_CACHE_TTL: "1", // seconds until a new webhook is noticed
+  };
+  // Other versions of MLflow read some of these names with an underscore before them.
+  const underscored = Object.entries(webhooks).map(([name, value]) => [`_${name}`, value] as const);
+  return {
+    ...webhooks,
+    ...Object.fromEntries(underscored),
+    MLFLOW_DISABLE_TELEMETRY: "true",
+    DO_NOT_TRACK: "true",
+    // Background jobs (scoring of traces, of no concern here) are eight more processes and half a minute of CPU time.
+    MLFLOW_SERVER_ENABLE_JOB_EXECUTION: "false",
+  };
+}
+
+function pathWith(directory: string): string {
+  return `${directory}:${process.env.PATH ?? ""}`;
+}

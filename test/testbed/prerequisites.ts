@@ -1,0 +1,121 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { run } from "./commands";
+import { moduleDirectory } from "./go-binaries";
+import { cleanEnvironment } from "./processes";
+import { formatVersion, isAtLeast, parseVersion, type Version } from "./versions";
+
+// What kwok's go.mod asks for, the newest of the three modules.
+const GO: Version = [1, 26, 0];
+const PYTHON: Version = [3, 10, 0];
+
+/** An interpreter good enough to make a virtual environment. */
+export interface PythonFound {
+  readonly command: string;
+  /** Version and place: a virtual environment made by one interpreter does not work with another. */
+  readonly identity: string;
+}
+
+/** What the machine must have for this start. */
+export interface Needs {
+  /** Whether something has to be compiled. */
+  readonly go: boolean;
+  /** Whether kubectl has to be on the PATH, because we do not build one. */
+  readonly kubectl: boolean;
+}
+
+/**
+ * Looks for everything that we need and cannot build, before a build of minutes is started.
+ * @throws when something is missing or too old: one sentence for each, all at once
+ */
+export async function checkPrerequisites(needs: Needs): Promise<{ python: PythonFound }> {
+  const [python, ...others] = await Promise.all([
+    findPython(),
+    needs.go ? checkGo() : undefined,
+    needs.kubectl ? checkKubectl() : undefined,
+  ]);
+  const problems = [python, ...others].filter(answer => typeof answer === "string");
+  if (typeof python === "string" || problems.length > 0) throw new Error(problems.join("\n"));
+  return { python };
+}
+
+/** What is wrong and what to do about it. */
+type Problem = string;
+
+async function checkGo(): Promise<Problem | undefined> {
+  const wanted = formatVersion(GO);
+  const needed = `Go ${wanted} or newer is needed to build the test cluster`;
+  const install = `install it from https://go.dev/dl.`;
+  try {
+    // Inside the module, so that a Go which may fetch newer ones of itself (GOTOOLCHAIN=auto) does so now.
+    const { stdout } = await run("go", ["env", "GOVERSION"], { directory: moduleDirectory("kwok") });
+    const found = parseVersion(stdout);
+    return found && isAtLeast(found, GO) ? undefined : `${needed}, and ${stdout.trim()} was found: ${install}`;
+  } catch (error) {
+    if (isMissing(error)) return `${needed}, and there is no Go on the PATH: ${install}`;
+    const found = parseVersion(/running go ([\d.]+)/.exec(String(error))?.[1] ?? "");
+    return `${needed}, and ${found ? `Go ${formatVersion(found)} was found` : lastLine(error)}: ${install}`;
+  }
+}
+
+async function checkKubectl(): Promise<Problem | undefined> {
+  try {
+    await run("kubectl", ["version", "--client"]);
+    return undefined;
+  } catch (error) {
+    const problem = isMissing(error) ? "there is none on the PATH" : `it does not run (${lastLine(error)})`;
+    return `kubectl is needed to work with a cluster of your own, and ${problem}: install it.`;
+  }
+}
+
+const DESCRIBE_PYTHON = `
+import json, sys
+try:
+    import ensurepip, venv
+    usable = True
+except ImportError:
+    usable = False
+print(json.dumps([sys.version, sys.base_prefix, usable]))
+`;
+
+async function findPython(): Promise<PythonFound | Problem> {
+  const wanted = formatVersion(PYTHON);
+  const seen: string[] = [];
+  let withoutVenv: string | undefined;
+  for (const command of ["python3", "python3.13", "python3.12", "python3.11", "python3.10", "python"]) {
+    const answer = await run(command, ["-c", DESCRIBE_PYTHON], { environment: cleanEnvironment() }).catch(() => null);
+    if (!answer) continue;
+    const [text, prefix, usable] = JSON.parse(answer.stdout) as [string, string, boolean];
+    const version = parseVersion(text);
+    if (!version || !isAtLeast(version, PYTHON)) seen.push(text.split(" ")[0] ?? text);
+    else if (usable) return { command, identity: `${text} ${prefix}` };
+    else withoutVenv ??= formatVersion(version);
+  }
+  if (withoutVenv) {
+    return (
+      `Python ${withoutVenv} was found without its venv module, which is needed to install MLflow: ` +
+      `install it (on Debian and Ubuntu: apt install python3-venv).`
+    );
+  }
+  const found = seen.length > 0 ? `Python ${[...new Set(seen)].join(", ")} was found` : "there is none on the PATH";
+  return (
+    `Python ${wanted} or newer is needed to run MLflow, and ${found}: ` +
+    `install it (on Debian and Ubuntu: apt install python3 python3-venv).`
+  );
+}
+
+/** A program's path in the folder that KUBEBUILDER_ASSETS names; undefined when it is not there. */
+export function kubebuilderAsset(program: string, environment: NodeJS.ProcessEnv = process.env): string | undefined {
+  const directory = environment.KUBEBUILDER_ASSETS;
+  if (!directory) return undefined;
+  const path = join(directory, program);
+  return existsSync(path) ? path : undefined;
+}
+
+function isMissing(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === "ENOENT";
+}
+
+function lastLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).trim().split("\n").at(-1) ?? "";
+}
