@@ -1,0 +1,139 @@
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { connectToApiServer } from "../../capabilities/kserve/api-server";
+import { createInferenceServices } from "../../capabilities/kserve/inference-services";
+import type { LiveInferenceService } from "../../capabilities/kserve/inference-services";
+import { hireDataScientist } from "../support/data-scientist";
+import type { DataScientist } from "../support/data-scientist";
+import { kubeConfigFrom } from "../support/kube-config";
+import { uniqueModel } from "../support/listener-fixture";
+import type { LogEntry } from "../support/module-log";
+import { startModule } from "../support/module-process";
+import type { ModuleProcess } from "../support/module-process";
+import { waitFor } from "../support/waiting";
+import { createNamespace, testKubectl } from "../testbed/namespaces";
+import { freePort } from "../testbed/ports";
+
+const SECRET = "only the e2e test knows this";
+
+// In one file, so one after the other: Pepr's development mode has one port.
+describe.each([
+  { way: "a webhook", webhook: true },
+  { way: "the poll alone", webhook: false },
+])("by $way, a tag", ({ webhook }) => {
+  const tag = uniqueModel("deploy");
+  let namespace: string;
+  let module: ModuleProcess;
+  let scientist: DataScientist;
+  let endpoint: string;
+
+  beforeAll(async () => {
+    namespace = await createNamespace("e2e");
+    endpoint = `http://127.0.0.1:${await freePort()}`;
+    [module, scientist] = await Promise.all([
+      startModule({
+        kubeconfig: inject("kubeconfig"),
+        logDirectory: inject("logDirectory"),
+        settings: {
+          MLFLOW_KSERVE_MLFLOW_TRACKING_URI: inject("mlflowTrackingUri"),
+          MLFLOW_KSERVE_APP_HOST: "127.0.0.1",
+          MLFLOW_KSERVE_APP_PORT: new URL(endpoint).port,
+          MLFLOW_KSERVE_KUBE_NAMESPACE: namespace,
+          MLFLOW_KSERVE_STORAGE_URI_BASE: "s3://mlflow",
+          MLFLOW_KSERVE_DEPLOY_TAG_KEY: tag,
+          MLFLOW_KSERVE_POLLING_INTERVAL: webhook ? "3600" : "10",
+          ...(webhook
+            ? {
+                MLFLOW_KSERVE_MLFLOW_WEBHOOK_SECRET: SECRET,
+                MLFLOW_KSERVE_MLFLOW_WEBHOOK_URL: `${endpoint}/webhook`,
+                MLFLOW_KSERVE_MLFLOW_WEBHOOK_NAME: tag,
+              }
+            : { MLFLOW_KSERVE_DISABLE_WEBHOOKS: "true" }),
+        },
+      }),
+      hireDataScientist(inject("python"), inject("mlflowTrackingUri")),
+    ]);
+    if (webhook) await module.waitForEntry("registration", has("Webhook registered in MLflow"), 30_000);
+  }, 180_000);
+
+  afterAll(async () => {
+    scientist.stop();
+    await module.stop();
+  });
+
+  const has =
+    (message: string) =>
+    (entry: LogEntry): boolean =>
+      entry.message === message;
+  const find = async (): Promise<LiveInferenceService | undefined> => {
+    const apiServer = connectToApiServer(15_000, kubeConfigFrom(inject("kubeconfig")));
+    return (await createInferenceServices(apiServer, namespace).listManaged())[0];
+  };
+
+  it("on a model of MLflow 3 makes a Ready InferenceService, and taking the tag away takes it down", async () => {
+    const model = uniqueModel("iris");
+    const { version, run_id } = await scientist.train(model);
+
+    await scientist.setTag(model, version, tag, "true");
+
+    const ready = await waitFor("Ready=True", async () => {
+      const live = await find();
+      return live?.status.conditions.some(({ type, status }) => type === "Ready" && status === "True")
+        ? live
+        : undefined;
+    });
+    expect(ready.metadata.name).toBe(`mlflow-${model}-v${version}`);
+    expect(ready.metadata.annotations).toMatchObject({ "mlflow.model": model, "mlflow.run-id": run_id });
+    // The source is models:/m-<id>; MLflow resolved it and the base URI took the place of its artifact proxy.
+    expect(ready.metadata.annotations["mlflow.source"]).toMatch(/^models:\/m-/);
+    expect(ready.spec).toMatchObject({
+      predictor: {
+        model: { storageUri: expect.stringMatching(/^s3:\/\/mlflow\/\d+\/models\/m-\w+\/artifacts$/) as string },
+      },
+    });
+    await module.waitForEntry("the log of it", has("InferenceService is Ready"));
+    const delivered = module.entries.some(has("Delivery handled"));
+    expect(delivered).toBe(webhook);
+
+    await scientist.deleteTag(model, version, tag);
+
+    await waitFor("the end of the service", async () => ((await find()) === undefined ? true : undefined));
+  });
+
+  it("on a version whose service somebody deletes brings it back at once", async () => {
+    const model = uniqueModel("kept");
+    const { version } = await scientist.register(model, "s3://models/kept");
+    await scientist.setTag(model, version, tag, "true");
+    const first = await waitFor("the service", find);
+
+    await testKubectl()(["delete", "inferenceservice", first.metadata.name, "-n", namespace]);
+
+    await waitFor("a new one", async () => {
+      const live = await find();
+      return live !== undefined && live.metadata.uid !== first.metadata.uid ? live : undefined;
+    });
+    // By the watch: with the webhook the next poll is an hour away.
+    await module.waitForEntry("the log of it", has("InferenceService deleted, reconciled"));
+    await scientist.deleteTag(model, version, tag);
+    await waitFor("the end of the service", async () => ((await find()) === undefined ? true : undefined));
+  });
+
+  it("cannot be faked: admission refuses an InferenceService that claims to be ours", async () => {
+    const fake = {
+      apiVersion: "serving.kserve.io/v1beta1",
+      kind: "InferenceService",
+      metadata: { name: "fake", namespace, labels: { "managed-by": "mlflow-kserve-webhook-listener" } },
+      spec: {
+        predictor: { model: { modelFormat: { name: "mlflow" }, protocolVersion: "v2", storageUri: "s3://a/b" } },
+      },
+    };
+    await expect(testKubectl()(["create", "-f", "-"], JSON.stringify(fake))).rejects.toThrow(
+      "leave it out, or tag the model version in MLflow",
+    );
+  });
+
+  it("leaves no secret in the log", () => {
+    const log = JSON.stringify(module.entries);
+    expect(log).toContain("Endpoint is listening");
+    expect(log).not.toContain(SECRET);
+  });
+});

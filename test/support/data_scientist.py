@@ -1,0 +1,68 @@
+"""What a data scientist does, with MLflow's own Python client.
+
+Reads one JSON command a line, {"do": ..., ...}, and answers each with one line of JSON; so that the client is imported
+once, and what is measured is the call.
+"""
+
+import json
+import logging
+import os
+import sys
+import time
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+answers = os.fdopen(os.dup(1), "w", buffering=1)
+os.dup2(2, 1)  # Libraries that print must not come between the answers.
+
+import mlflow  # noqa: E402
+
+logging.getLogger("mlflow").setLevel(logging.ERROR)
+client = mlflow.MlflowClient()
+
+
+def train(model):
+    """Trains a small scikit-learn model, logs it in a run and registers it: what a notebook does."""
+    from sklearn.datasets import load_iris
+    from sklearn.linear_model import LogisticRegression
+
+    features, species = load_iris(return_X_y=True)
+    classifier = LogisticRegression(max_iter=500).fit(features, species)
+    mlflow.set_experiment("iris")
+    with mlflow.start_run() as run:
+        mlflow.log_metric("accuracy", classifier.score(features, species))
+        logged = mlflow.sklearn.log_model(
+            classifier, name="model", registered_model_name=model, input_example=features[:2]
+        )
+    return {"version": str(logged.registered_model_version), "run_id": run.info.run_id}
+
+
+def register(model, source):
+    """Registers a version from any source, without artifacts."""
+    if not client.search_registered_models(filter_string=f"name = {json.dumps(model)}"):
+        client.create_registered_model(model)
+    return {"version": str(client.create_model_version(model, source).version)}
+
+
+def set_tag(model, version, key, value):
+    client.set_model_version_tag(model, version, key, value)
+    return {}
+
+
+def delete_tag(model, version, key):
+    client.delete_model_version_tag(model, version, key)
+    return {}
+
+
+commands = {"train": train, "register": register, "set_tag": set_tag, "delete_tag": delete_tag}
+
+print(json.dumps({"ready": True}), file=answers)
+for line in sys.stdin:
+    command = json.loads(line)
+    work = commands[command.pop("do")]
+    started_at = time.time() * 1000
+    try:
+        answer = {**work(**command), "started_at": started_at, "finished_at": time.time() * 1000}
+    except Exception as error:  # The other side decides what to do about it.
+        answer = {"error": f"{type(error).__name__}: {error}"}
+    print(json.dumps(answer), file=answers)

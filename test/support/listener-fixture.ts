@@ -1,0 +1,138 @@
+import { randomUUID } from "node:crypto";
+import { afterEach, inject } from "vitest";
+import { readConfiguration } from "../../capabilities/configuration";
+import { connectToApiServer } from "../../capabilities/kserve/api-server";
+import type { ApiServer } from "../../capabilities/kserve/api-server";
+import { createInferenceServices } from "../../capabilities/kserve/inference-services";
+import type { InferenceServices } from "../../capabilities/kserve/inference-services";
+import { createListener } from "../../capabilities/listener";
+import type { Listener } from "../../capabilities/listener";
+import type { ModelVersionKey } from "../../capabilities/model-version-key";
+import type { Log } from "../../capabilities/operations/logging";
+import { sign } from "../../capabilities/webhook/signature";
+import { createNamespace } from "../testbed/namespaces";
+import { kubeConfigFrom } from "./kube-config";
+
+export const SECRET = "a secret that only MLflow and the module know";
+
+/** One line that the module logged. */
+export interface LoggedLine {
+  readonly level: "debug" | "info" | "warn" | "error";
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly message: string;
+}
+
+/** An answer of the endpoint. */
+export interface Answer {
+  readonly status: number;
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+/** The module without Pepr, running in the test's process between the real MLflow and the real API server. */
+export interface RunningListener {
+  readonly listener: Listener;
+  readonly services: InferenceServices;
+  readonly namespace: string;
+  /** Base URL of the endpoint. */
+  readonly url: string;
+  readonly logged: readonly LoggedLine[];
+  /** Names of the module's services in the cluster; one that is on its way out (KServe's finalizer) is none. */
+  deployed: () => Promise<string[]>;
+  /** Sends a delivery as MLflow would: signed, now, about the deploy tag of a version. */
+  deliver: (key: ModelVersionKey, action?: "set" | "deleted") => Promise<Answer>;
+  /** Sends any body to /webhook; headers are those of a correct delivery unless given (undefined leaves one out). */
+  send: (body: string | Buffer, headers?: Readonly<Record<string, string | undefined>>) => Promise<Answer>;
+}
+
+export interface ListenerFixtureOptions {
+  readonly mlflowTrackingUri?: string;
+  readonly namespace?: string;
+  /** Settings without their prefix. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Puts something between the module and the API server, to change the world at a certain moment. */
+  readonly wrapApiServer?: (apiServer: ApiServer) => ApiServer;
+}
+
+const running: Listener[] = [];
+
+// Runs after each test of a file that imports this one.
+afterEach(async () => {
+  await Promise.all(running.splice(0).map(listener => listener.stop()));
+});
+
+/** Starts a listener with a namespace of its own; it is stopped when the test has ended. */
+export async function startListener(options: ListenerFixtureOptions = {}): Promise<RunningListener> {
+  const namespace = options.namespace ?? (await createNamespace("test"));
+  const settings = {
+    MLFLOW_TRACKING_URI: options.mlflowTrackingUri ?? inject("mlflowTrackingUri"),
+    MLFLOW_WEBHOOK_SECRET: SECRET,
+    APP_HOST: "127.0.0.1",
+    APP_PORT: "0",
+    KUBE_NAMESPACE: namespace,
+    LOG_LEVEL: "DEBUG",
+    ...options.settings,
+  };
+  const environment = Object.fromEntries(
+    Object.entries(settings).map(([name, value]) => [`MLFLOW_KSERVE_${name}`, value]),
+  );
+  const logged: LoggedLine[] = [];
+  const apiServer = connectToApiServer(15_000, kubeConfigFrom(inject("kubeconfig")));
+  const listener = createListener({
+    ...readConfiguration(environment),
+    apiServer: options.wrapApiServer?.(apiServer) ?? apiServer,
+    log: collectingLog(logged),
+  });
+  running.push(listener);
+  const { port } = await listener.serve();
+  const url = `http://127.0.0.1:${port}`;
+
+  const send: RunningListener["send"] = async (body, headers = {}) => {
+    const bytes = Buffer.from(body);
+    const deliveryId = randomUUID();
+    const timestamp = headers["x-mlflow-timestamp"] ?? String(Math.floor(Date.now() / 1000));
+    const all: Record<string, string | undefined> = {
+      "content-type": "application/json",
+      "x-mlflow-delivery-id": deliveryId,
+      "x-mlflow-timestamp": timestamp,
+      "x-mlflow-signature": sign(SECRET, deliveryId, timestamp, bytes),
+      ...headers,
+    };
+    const given = Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined);
+    const response = await fetch(`${url}/webhook`, { method: "POST", body: bytes, headers: given });
+    return { status: response.status, body: (await response.json()) as Answer["body"] };
+  };
+  const services = createInferenceServices(apiServer, namespace);
+  return {
+    listener,
+    namespace,
+    url,
+    logged,
+    services,
+    send,
+    async deployed() {
+      const live = await services.listManaged();
+      return live
+        .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+        .map(({ metadata }) => metadata.name);
+    },
+    deliver: ({ model, version }, action = "set") => {
+      const value = action === "set" ? { value: "true" } : {};
+      const data = { name: model, version, key: "deploy", ...value };
+      return send(JSON.stringify({ entity: "model_version_tag", action, timestamp: new Date().toISOString(), data }));
+    },
+  };
+}
+
+/** A model name that no other test has, with what the test is about. */
+export function uniqueModel(about: string): string {
+  return `${about}-${randomUUID().slice(0, 8)}`;
+}
+
+function collectingLog(lines: LoggedLine[]): Log {
+  const at =
+    (level: LoggedLine["level"]) =>
+    (fields: unknown, message?: unknown): void => {
+      lines.push({ level, fields: fields as LoggedLine["fields"], message: String(message) });
+    };
+  return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+}

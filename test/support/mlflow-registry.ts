@@ -1,0 +1,37 @@
+import { createMlflowTransport } from "../../capabilities/mlflow/transport";
+import type { ModelVersionKey } from "../../capabilities/model-version-key";
+
+/** A model registry as other people change it: MLflow's REST API, which its Python client calls too. */
+export interface MlflowRegistry {
+  /** Registers the first version of a new model, or a further one, and returns its key. */
+  register: (model: string, source?: string, tags?: Readonly<Record<string, string>>) => Promise<ModelVersionKey>;
+  setTag: (key: ModelVersionKey, name: string, value: string) => Promise<void>;
+  deleteTag: (key: ModelVersionKey, name: string) => Promise<void>;
+  deleteVersion: (key: ModelVersionKey) => Promise<void>;
+}
+
+export function openRegistry(trackingUri: string): MlflowRegistry {
+  const transport = createMlflowTransport({ trackingUri, authorization: undefined, deadline: 30_000 });
+  const models = new Set<string>();
+  return {
+    async register(model, source = "s3://models/artifacts", tags = {}) {
+      if (!models.has(model)) {
+        await transport({ method: "POST", path: "registered-models/create", body: { name: model } });
+        models.add(model);
+      }
+      const list = Object.entries(tags).map(([key, value]) => ({ key, value }));
+      const body = { name: model, source, tags: list };
+      const answer = await transport({ method: "POST", path: "model-versions/create", body });
+      return { model, version: (answer as { model_version: { version: string } }).model_version.version };
+    },
+    async setTag({ model, version }, key, value) {
+      await transport({ method: "POST", path: "model-versions/set-tag", body: { name: model, version, key, value } });
+    },
+    async deleteTag({ model, version }, key) {
+      await transport({ method: "DELETE", path: "model-versions/delete-tag", body: { name: model, version, key } });
+    },
+    async deleteVersion({ model, version }) {
+      await transport({ method: "DELETE", path: "model-versions/delete", body: { name: model, version } });
+    },
+  };
+}

@@ -1,0 +1,93 @@
+import { isDeepStrictEqual } from "node:util";
+import { KubernetesError } from "../../../capabilities/kserve/api-server";
+import { isManaged } from "../../../capabilities/kserve/identity";
+import type { InferenceServices, LiveInferenceService } from "../../../capabilities/kserve/inference-services";
+import type { InferenceServiceObject } from "../../../capabilities/kserve/rendering";
+import { NAMESPACE } from "./objects";
+
+/** A namespace's InferenceServices as an object, with the API server's rules about uid and resourceVersion. */
+export interface FakeCluster extends InferenceServices {
+  readonly objects: Map<string, LiveInferenceService>;
+  /** What was written, in order: `apply <name>` or `delete <name>`. */
+  readonly written: string[];
+  /** Called before each write, to change the world at that moment or to refuse. */
+  beforeWrite: (what: string) => void;
+}
+
+export function fakeCluster(...objects: readonly LiveInferenceService[]): FakeCluster {
+  let revision = 1000;
+  const cluster: FakeCluster = {
+    namespace: NAMESPACE,
+    objects: new Map(objects.map(object => [object.metadata.name, object])),
+    written: [],
+    beforeWrite: () => undefined,
+    get: name => Promise.resolve(cluster.objects.get(name)),
+    listManaged: () => Promise.resolve([...cluster.objects.values()].filter(({ metadata }) => isManaged(metadata))),
+    ping: () => Promise.resolve(),
+    async apply(object, replaces) {
+      const { name } = object.metadata;
+      await write(cluster, `apply ${name}`);
+      const before = cluster.objects.get(name);
+      if (replaces !== before?.metadata.uid) {
+        throw before === undefined || replaces === undefined
+          ? conflict(`apply ${name}`)
+          : new KubernetesError(422, "Invalid", "metadata.uid: Invalid value: field is immutable");
+      }
+      const after = applied(object, before, ++revision);
+      cluster.objects.set(name, after);
+      return after;
+    },
+    async delete(live) {
+      const { name, uid, resourceVersion } = live.metadata;
+      await write(cluster, `delete ${name}`);
+      const now = cluster.objects.get(name);
+      if (now === undefined) return;
+      if (now.metadata.uid !== uid || now.metadata.resourceVersion !== resourceVersion)
+        throw conflict(`delete ${name}`);
+      cluster.objects.delete(name);
+    },
+  };
+  return cluster;
+}
+
+async function write(cluster: FakeCluster, what: string): Promise<void> {
+  await Promise.resolve();
+  cluster.beforeWrite(what);
+  cluster.written.push(what);
+}
+
+function conflict(what: string): KubernetesError {
+  return new KubernetesError(409, "Conflict", `conflict: ${what}`);
+}
+
+function applied(
+  object: InferenceServiceObject,
+  before: LiveInferenceService | undefined,
+  revision: number,
+): LiveInferenceService {
+  const labels = { ...before?.metadata.labels, ...object.metadata.labels };
+  const annotations = { ...before?.metadata.annotations, ...object.metadata.annotations };
+  const spec = { ...before?.spec, ...object.spec };
+  if (
+    before &&
+    isDeepStrictEqual([labels, annotations, spec], [before.metadata.labels, before.metadata.annotations, before.spec])
+  ) {
+    return before;
+  }
+  const sameSpec = before !== undefined && isDeepStrictEqual(spec, before.spec);
+  return {
+    metadata: {
+      name: object.metadata.name,
+      namespace: NAMESPACE,
+      uid: before?.metadata.uid ?? `uid ${revision}`,
+      resourceVersion: String(revision),
+      generation: (before?.metadata.generation ?? 0) + (sameSpec ? 0 : 1),
+      creationTimestamp: before?.metadata.creationTimestamp ?? "2026-01-02T03:04:05Z",
+      labels,
+      annotations,
+      managedFields: [],
+    },
+    spec,
+    status: before?.status ?? { conditions: [] },
+  };
+}

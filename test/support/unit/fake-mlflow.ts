@@ -1,0 +1,60 @@
+import type { MlflowReader, ModelVersion } from "../../../capabilities/mlflow/client";
+import type { ModelVersionKey } from "../../../capabilities/model-version-key";
+import { formatKey } from "../../../capabilities/model-version-key";
+
+/** MLflow as an object: what a test puts in is what it answers, and a test may replace any of its answers. */
+export interface FakeMlflow extends MlflowReader {
+  readonly versions: Map<string, ModelVersion>;
+  readonly runs: Map<string, { experimentId: string; artifactUri: string }>;
+  /** What was asked, in order: the method and its argument. */
+  readonly asked: string[];
+  put: (version: ModelVersion) => void;
+  remove: (key: ModelVersionKey) => void;
+}
+
+export function fakeMlflow(replaced: Partial<MlflowReader> = {}): FakeMlflow {
+  const versions = new Map<string, ModelVersion>();
+  const runs = new Map<string, { experimentId: string; artifactUri: string }>();
+  const asked: string[] = [];
+  const answers: MlflowReader = {
+    getModelVersion: key => Promise.resolve(versions.get(formatKey(key))),
+    searchTagged: tagKey =>
+      Promise.resolve([...versions.values()].filter(({ tags }) => tags.get(tagKey)?.toLowerCase() === "true")),
+    getRun: runId => Promise.resolve(runs.get(runId)),
+    getDownloadUri: key => Promise.reject(new Error(`no download URI for ${formatKey(key)}`)),
+    getLoggedModelUri: modelId => Promise.reject(new Error(`no logged model ${modelId}`)),
+    ping: () => Promise.resolve(),
+    ...replaced,
+  };
+  const note = (what: string): void => {
+    asked.push(what);
+  };
+  return {
+    versions,
+    runs,
+    asked,
+    put: version => versions.set(formatKey(version), version),
+    remove: key => versions.delete(formatKey(key)),
+    getModelVersion(key) {
+      note(`version ${formatKey(key)}`);
+      return answers.getModelVersion(key);
+    },
+    searchTagged(tagKey) {
+      note(`search ${tagKey}`);
+      return answers.searchTagged(tagKey);
+    },
+    getRun(runId) {
+      note(`run ${runId}`);
+      return answers.getRun(runId);
+    },
+    getDownloadUri(key) {
+      note(`download ${formatKey(key)}`);
+      return answers.getDownloadUri(key);
+    },
+    getLoggedModelUri(modelId) {
+      note(`logged model ${modelId}`);
+      return answers.getLoggedModelUri(modelId);
+    },
+    ping: () => answers.ping(),
+  };
+}

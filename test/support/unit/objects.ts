@@ -1,0 +1,75 @@
+import { identityAnnotations, identityLabels } from "../../../capabilities/kserve/identity";
+import { parseLive } from "../../../capabilities/kserve/inference-services";
+import type { LiveInferenceService } from "../../../capabilities/kserve/inference-services";
+import { inferenceServiceName } from "../../../capabilities/kserve/names";
+import { compileTemplate } from "../../../capabilities/kserve/rendering";
+import type { CompiledTemplate } from "../../../capabilities/kserve/rendering";
+import type { ModelVersion } from "../../../capabilities/mlflow/client";
+import type { ModelVersionKey } from "../../../capabilities/model-version-key";
+import type { PredictorResources } from "../../../capabilities/reconciliation/desired-object";
+
+export const NAMESPACE = "models";
+
+export const RESOURCES: PredictorResources = {
+  cpuRequest: "100m",
+  cpuLimit: "1",
+  memoryRequest: "512Mi",
+  memoryLimit: "2Gi",
+};
+
+/** A template with a number, which a rendering may change in form but not in value. */
+export const TEMPLATE: CompiledTemplate = compileTemplate(
+  `apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata:
+  name: "{{name}}"
+  namespace: "{{namespace}}"
+spec:
+  predictor:
+    minReplicas: 1
+    model:
+      storageUri: "{{storage_uri}}"
+      args: ["--name", "{{model_name}}"]
+`,
+  "test template",
+);
+
+/** A READY version tagged deploy=true, unless changed. */
+export function modelVersion(changes: Partial<ModelVersion> = {}): ModelVersion {
+  return {
+    model: "iris",
+    version: "3",
+    source: "s3://bucket/iris",
+    runId: "0a1b2c",
+    status: "READY",
+    tags: new Map([["deploy", "true"]]),
+    ...changes,
+  };
+}
+
+export interface LiveChanges {
+  readonly metadata?: Readonly<Record<string, unknown>>;
+  readonly spec?: Readonly<Record<string, unknown>>;
+  readonly status?: unknown;
+}
+
+/** The InferenceService of a version as the API server tells it, with our identity unless changed. */
+export function liveService(key: ModelVersionKey = modelVersion(), changes: LiveChanges = {}): LiveInferenceService {
+  const live = parseLive({
+    metadata: {
+      name: inferenceServiceName(key, NAMESPACE),
+      namespace: NAMESPACE,
+      uid: `uid of ${key.model} ${key.version}`,
+      resourceVersion: "100",
+      generation: 1,
+      creationTimestamp: "2026-01-02T03:04:05Z",
+      labels: identityLabels(key),
+      annotations: identityAnnotations(key),
+      ...changes.metadata,
+    },
+    spec: changes.spec ?? {},
+    ...(changes.status === undefined ? {} : { status: changes.status }),
+  });
+  if (live === undefined) throw new Error("the test's InferenceService has not the form of one");
+  return live;
+}
