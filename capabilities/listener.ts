@@ -60,7 +60,7 @@ export interface Listener {
 export function createListener({ settings, template, apiServer, log }: ListenerOptions): Listener {
   const transport = createMlflowTransport({
     trackingUri: settings.MLFLOW_TRACKING_URI,
-    authorization: settings.mlflowAuthorization,
+    authorization: settings.mlflowAccess.authorization,
     deadline: MLFLOW_DEADLINE,
   });
   const mlflow = createMlflowReader(transport);

@@ -1,3 +1,4 @@
+import type { RequestOptions } from "node:https";
 import { KubeConfig } from "@kubernetes/client-node";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { cutInTheBody, json, neverAnswers, startFaultServer, text } from "../../test/support/unit/fault-server";
@@ -131,11 +132,11 @@ describe("credentials", () => {
     token = "first";
     broken = false;
 
-    override async applyToHTTPSOptions(options: Parameters<KubeConfig["applyToHTTPSOptions"]>[0]): Promise<void> {
+    override async applyToHTTPSOptions(options: RequestOptions): Promise<void> {
       this.readings++;
       await super.applyToHTTPSOptions(options);
       if (this.broken) throw new Error("the credential plugin failed");
-      options.headers = { ...options.headers, Authorization: `Bearer ${this.token}\n` };
+      options.headers = { Authorization: `Bearer ${this.token}\n` };
     }
   }
 

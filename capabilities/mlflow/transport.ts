@@ -19,6 +19,10 @@ export interface MlflowTransportOptions {
   readonly authorization: string | undefined;
   /** Milliseconds for one call. */
   readonly deadline: number;
+  /** Certificates to trust (PEM), instead of those that Node trusts. */
+  readonly certificates?: string | undefined;
+  /** MLflow's certificate is not checked. */
+  readonly insecureTls?: boolean;
 }
 
 export interface MlflowCall {
@@ -40,7 +44,7 @@ export function createMlflowTransport(options: MlflowTransportOptions): MlflowTr
   const base = new URL(options.trackingUri);
   const authorization = options.authorization ?? authorizationIn(base);
   const prefix = base.pathname.replace(/\/+$/, "") + API_PATH;
-  const agent = agentFor(base);
+  const agent = agentFor(base, options);
   return async call => {
     const url = new URL(base.origin);
     // Not `new URL(path, origin)`, which takes a path that begins with two slashes for another host.
@@ -81,8 +85,13 @@ export function createMlflowTransport(options: MlflowTransportOptions): MlflowTr
  * connection the second waits some 40 ms for the kernel's delayed acknowledgement of the first. Over TLS a new
  * connection costs more than that is worth, and what ends TLS usually joins the pieces.
  */
-function agentFor(base: URL): http.Agent | https.Agent {
-  return base.protocol === "https:" ? new https.Agent({ keepAlive: true }) : new http.Agent({ keepAlive: false });
+function agentFor(base: URL, { certificates, insecureTls }: MlflowTransportOptions): http.Agent | https.Agent {
+  if (base.protocol !== "https:") return new http.Agent({ keepAlive: false });
+  return new https.Agent({
+    keepAlive: true,
+    rejectUnauthorized: insecureTls !== true,
+    ...(certificates === undefined ? {} : { ca: certificates }),
+  });
 }
 
 function authorizationIn(base: URL): string | undefined {

@@ -20,7 +20,11 @@ describe("BoundedCache", () => {
   });
 
   it("behaves like a list of the most recently used, of any capacity", () => {
-    const operation = fc.tuple(fc.constantFrom("get", "set", "delete"), fc.constantFrom("a", "b", "c", "d", "e", "f"), fc.nat());
+    const operation = fc.tuple(
+      fc.constantFrom("get", "set", "delete"),
+      fc.constantFrom("a", "b", "c", "d", "e", "f"),
+      fc.nat(),
+    );
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 5 }), fc.array(operation, { maxLength: 60 }), (capacity, operations) => {
         const cache = new BoundedCache<number>(capacity);

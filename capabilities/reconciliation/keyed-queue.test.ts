@@ -32,8 +32,13 @@ function setUp(concurrency = 10): Setup {
 const confirmed = (result: string): Round<string> => ({ result, confirm: () => Promise.resolve(true) });
 const changed = (result: string): Round<string> => ({ result, confirm: () => Promise.resolve(false) });
 
-function end({ rounds }: Setup, index: number, round: Round<string>): void {
-  rounds[index]?.work.resolve(round);
+/** Ends a round, once it has begun: the first begins a moment after it was asked for. */
+async function end(setup: Setup, index: number, round: Round<string> | Error): Promise<void> {
+  await settle();
+  const begun = setup.rounds[index];
+  if (begun === undefined) throw new Error(`round ${index} was not begun`);
+  if (round instanceof Error) begun.work.reject(round);
+  else begun.work.resolve(round);
 }
 
 describe("createKeyedQueue", () => {
@@ -41,7 +46,7 @@ describe("createKeyedQueue", () => {
     const setup = setUp();
     const look = deferred<boolean>();
     const run = setup.queue.run("a");
-    end(setup, 0, { result: "done", confirm: () => look.promise });
+    await end(setup, 0, { result: "done", confirm: () => look.promise });
     expect(await run).toBe("done");
     expect(setup.queue.depth).toBe(1);
     look.resolve(true);
@@ -52,14 +57,15 @@ describe("createKeyedQueue", () => {
   it("answers all that came while a key was busy by one further round, begun after they came", async () => {
     const setup = setUp();
     const first = setup.queue.run("a");
+    await settle();
     const second = setup.queue.run("A");
     const third = setup.queue.run("a");
     await settle();
     expect(setup.rounds).toHaveLength(1);
-    end(setup, 0, confirmed("one"));
+    await end(setup, 0, confirmed("one"));
     expect(await first).toBe("one");
     await settle();
-    end(setup, 1, confirmed("two"));
+    await end(setup, 1, confirmed("two"));
     expect(await Promise.all([second, third])).toEqual(["two", "two"]);
     await setup.queue.idle();
     expect(setup.rounds).toHaveLength(2);
@@ -69,12 +75,12 @@ describe("createKeyedQueue", () => {
     const setup = setUp();
     const look = deferred<boolean>();
     const first = setup.queue.run("a");
-    end(setup, 0, { result: "one", confirm: () => look.promise });
+    await end(setup, 0, { result: "one", confirm: () => look.promise });
     await first;
     const second = setup.queue.run("a");
     look.resolve(true);
     await settle();
-    end(setup, 1, confirmed("two"));
+    await end(setup, 1, confirmed("two"));
     expect(await second).toBe("two");
   });
 
@@ -83,13 +89,13 @@ describe("createKeyedQueue", () => {
     const runs = ["a", "b", "c", "d"].map(key => setup.queue.run(key));
     await settle();
     expect(setup.rounds.map(({ key }) => key)).toEqual(["a", "b"]);
-    end(setup, 1, confirmed("b"));
+    await end(setup, 1, confirmed("b"));
     await settle();
     expect(setup.rounds.map(({ key }) => key)).toEqual(["a", "b", "c"]);
-    end(setup, 0, confirmed("a"));
+    await end(setup, 0, confirmed("a"));
     await settle();
-    end(setup, 2, confirmed("c"));
-    end(setup, 3, confirmed("d"));
+    await end(setup, 2, confirmed("c"));
+    await end(setup, 3, confirmed("d"));
     expect(await Promise.all(runs)).toEqual(["a", "b", "c", "d"]);
   });
 
@@ -97,10 +103,10 @@ describe("createKeyedQueue", () => {
     const setup = setUp(1);
     const busy = setup.queue.run("a");
     const waiting = [setup.queue.run("b"), setup.queue.run("b")];
-    end(setup, 0, confirmed("a"));
+    await end(setup, 0, confirmed("a"));
     await busy;
     await settle();
-    end(setup, 1, confirmed("b"));
+    await end(setup, 1, confirmed("b"));
     expect(await Promise.all(waiting)).toEqual(["b", "b"]);
     await setup.queue.idle();
     expect(setup.rounds).toHaveLength(2);
@@ -109,10 +115,10 @@ describe("createKeyedQueue", () => {
   it("acts again when the second look shows a change", async () => {
     const setup = setUp();
     const run = setup.queue.run("a");
-    end(setup, 0, changed("one"));
+    await end(setup, 0, changed("one"));
     expect(await run).toBe("one");
     await settle();
-    end(setup, 1, confirmed("two"));
+    await end(setup, 1, confirmed("two"));
     await setup.queue.idle();
     expect([setup.rounds.length, setup.unconfirmed]).toEqual([2, []]);
   });
@@ -121,7 +127,7 @@ describe("createKeyedQueue", () => {
     const setup = setUp();
     void setup.queue.run("a");
     for (let round = 0; setup.queue.depth > 0; round++) {
-      end(setup, round, changed("again"));
+      await end(setup, round, changed("again"));
       await settle();
     }
     expect(setup.rounds).toHaveLength(6);
@@ -130,12 +136,12 @@ describe("createKeyedQueue", () => {
 
   it("tells a failure to those who wait, and works on for those who came later", async () => {
     const setup = setUp();
-    const first = setup.queue.run("a");
-    const second = setup.queue.run("a");
-    setup.rounds[0]?.work.reject(new Error("down"));
-    expect((await rejectionOf(first)).message).toBe("down");
+    const failing = rejectionOf(setup.queue.run("a"));
     await settle();
-    end(setup, 1, confirmed("up"));
+    const second = setup.queue.run("a");
+    await end(setup, 0, new Error("down"));
+    expect((await failing).message).toBe("down");
+    await end(setup, 1, confirmed("up"));
     expect(await second).toBe("up");
     await setup.queue.idle();
     expect(setup.unconfirmed).toEqual([]);
@@ -144,12 +150,12 @@ describe("createKeyedQueue", () => {
   it("reports a second look that failed, and a failure that nobody waits for", async () => {
     const setup = setUp();
     void setup.queue.run("a");
-    end(setup, 0, { result: "one", confirm: () => Promise.reject(new Error("MLflow is down")) });
+    await end(setup, 0, { result: "one", confirm: () => Promise.reject(new Error("MLflow is down")) });
     await setup.queue.idle();
     void setup.queue.run("b");
-    end(setup, 1, changed("one"));
+    await end(setup, 1, changed("one"));
     await settle();
-    setup.rounds[2]?.work.reject(new Error("Kubernetes is down"));
+    await end(setup, 2, new Error("Kubernetes is down"));
     await setup.queue.idle();
     expect(setup.unconfirmed).toEqual(["a: MLflow is down", "b: Kubernetes is down"]);
   });

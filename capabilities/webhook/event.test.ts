@@ -164,7 +164,7 @@ describe("parseEvent and JavaScript's prototypes", () => {
       fc.property(fc.oneof(event, json.value.map(String), hostileText()), text => {
         const parsed = parseEvent(Buffer.from(text), "deploy");
         if (parsed.kind !== "deploy-tag") return;
-        const { data } = JSON.parse(text) as typeof EVENT;
+        const { data } = JSON.parse(text) as { data: { name: unknown; version: string | number; key: unknown } };
         expect(parsed.key).toEqual({ model: data.name, version: String(data.version) });
         expect(data.key).toBe("deploy");
         expect(isModelVersionNumber(parsed.key.version)).toBe(true);

@@ -1,0 +1,140 @@
+import { describe, expect, it } from "vitest";
+import { fakeCluster } from "../../test/support/unit/fake-cluster";
+import type { FakeCluster } from "../../test/support/unit/fake-cluster";
+import { fakeMlflow } from "../../test/support/unit/fake-mlflow";
+import type { FakeMlflow } from "../../test/support/unit/fake-mlflow";
+import { liveService, modelVersion, RESOURCES, TEMPLATE } from "../../test/support/unit/objects";
+import { rejectionOf } from "../../test/support/unit/outcomes";
+import { recordingLog } from "../../test/support/unit/recording-log";
+import type { RecordedLine } from "../../test/support/unit/recording-log";
+import { KubernetesError } from "../kserve/api-server";
+import type { InferenceServices, LiveInferenceService } from "../kserve/inference-services";
+import type { MlflowReader } from "../mlflow/client";
+import { MlflowError } from "../mlflow/errors";
+import { createReconciler } from "./reconciler";
+import { resync } from "./resync";
+import type { ResyncReport } from "./resync";
+
+const IRIS = modelVersion();
+const WINE = modelVersion({ model: "wine", version: "1", source: "s3://bucket/wine" });
+
+interface Setup {
+  readonly mlflow: FakeMlflow;
+  readonly cluster: FakeCluster;
+  readonly lines: readonly RecordedLine[];
+  /** Keys that went through the queue. */
+  readonly reconciled: string[];
+  readonly poll: () => Promise<ResyncReport>;
+}
+
+function setUp(
+  live: readonly LiveInferenceService[] = [],
+  replaced: Partial<MlflowReader> = {},
+  services: Partial<InferenceServices> = {},
+): Setup {
+  const mlflow = fakeMlflow(replaced);
+  const cluster = Object.assign(fakeCluster(...live), services);
+  const { log, lines } = recordingLog();
+  const options = { mlflow, services: cluster, template: TEMPLATE, resources: RESOURCES, storageUriBase: undefined };
+  const reconciler = createReconciler({ ...options, deployTagKey: "deploy" });
+  const reconciled: string[] = [];
+  const poll = (): Promise<ResyncReport> =>
+    resync({
+      mlflow,
+      services: cluster,
+      reconciler,
+      reconcile: async key => {
+        reconciled.push(`${key.model} ${key.version}`);
+        return (await reconciler.act(key)).outcome;
+      },
+      deployTagKey: "deploy",
+      log,
+    });
+  return { mlflow, cluster, lines, reconciled, poll };
+}
+
+const NOTHING_DONE = { created: 0, updated: 0, deleted: 0, failed: 0 };
+
+describe("resync", () => {
+  it("creates what is missing, and then has nothing to do", async () => {
+    const { mlflow, cluster, reconciled, poll } = setUp();
+    mlflow.put(IRIS);
+    mlflow.put(WINE);
+    expect(await poll()).toEqual({ ...NOTHING_DONE, tagged: 2, managed: 0, created: 2 });
+    reconciled.length = 0;
+    expect(await poll()).toEqual({ ...NOTHING_DONE, tagged: 2, managed: 2 });
+    expect([reconciled, cluster.written.length]).toEqual([[], 2]);
+  });
+
+  it("deletes what MLflow says is not tagged any more, or does not exist", async () => {
+    const { mlflow, cluster, poll } = setUp([liveService(IRIS), liveService(WINE)]);
+    mlflow.put(modelVersion({ tags: new Map([["deploy", "false"]]) }));
+    expect(await poll()).toEqual({ ...NOTHING_DONE, tagged: 0, managed: 2, deleted: 2 });
+    expect(cluster.objects.size).toBe(0);
+  });
+
+  it("repairs what somebody changed", async () => {
+    const { mlflow, cluster, poll } = setUp();
+    mlflow.put(IRIS);
+    await poll();
+    const name = "mlflow-iris-v3";
+    const live = cluster.objects.get(name) ?? liveService();
+    const metadata = { ...live.metadata, generation: 7 };
+    cluster.objects.set(name, { ...live, metadata, spec: { predictor: { minReplicas: 0 } } });
+    expect(await poll()).toMatchObject({ updated: 1 });
+  });
+
+  it.each([
+    ["an empty list", (): Promise<never[]> => Promise.resolve([])],
+    ["half of the versions", () => Promise.resolve([IRIS])],
+  ])("deletes nothing because of %s: MLflow is asked about each version", async (_, searchTagged) => {
+    const { mlflow, cluster, reconciled, poll } = setUp([liveService(IRIS), liveService(WINE)], { searchTagged });
+    mlflow.put(IRIS);
+    mlflow.put(WINE);
+    expect(await poll()).toMatchObject({ deleted: 0, failed: 0 });
+    expect(reconciled).toContain("wine 1");
+    expect(cluster.objects.size).toBe(2);
+  });
+
+  it.each([
+    ["MLflow's search", { searchTagged: () => Promise.reject(new MlflowError("unreachable", "down")) }, {}],
+    ["the list of services", {}, { listManaged: () => Promise.reject(new KubernetesError(410, "Expired", "down")) }],
+  ])("does nothing at all when %s fails", async (_, replaced, services) => {
+    const { mlflow, cluster, reconciled, poll } = setUp([liveService(WINE)], replaced, services);
+    mlflow.put(IRIS);
+    expect((await rejectionOf(poll())).message).toBe("down");
+    expect([reconciled, cluster.written]).toEqual([[], []]);
+  });
+
+  it("deletes nothing when MLflow does not answer about a version that the search left out", async () => {
+    const down = (): Promise<never> => Promise.reject(new MlflowError("unexpected", "an HTML page"));
+    const { cluster, lines, poll } = setUp([liveService(IRIS)], { getModelVersion: down });
+    expect(await poll()).toEqual({ ...NOTHING_DONE, tagged: 0, managed: 1, failed: 1 });
+    expect(cluster.written).toEqual([]);
+    expect(lines).toMatchObject([{ level: "error", fields: { model: "iris", version: "3", cause: "an HTML page" } }]);
+  });
+
+  it("goes on with the others when one fails", async () => {
+    const { mlflow, cluster, poll } = setUp();
+    mlflow.put(modelVersion({ source: "dbfs:/iris" }));
+    mlflow.put(WINE);
+    expect(await poll()).toEqual({ ...NOTHING_DONE, tagged: 2, managed: 0, created: 1, failed: 1 });
+    expect([...cluster.objects.keys()]).toEqual(["mlflow-wine-v1"]);
+  });
+
+  it("goes on with the others when a version's number is no number", async () => {
+    const { mlflow, cluster, poll } = setUp();
+    mlflow.put(modelVersion({ version: "latest" }));
+    mlflow.put(WINE);
+    await poll();
+    expect([...cluster.objects.keys()]).toEqual(["mlflow-wine-v1"]);
+  });
+
+  it("leaves an object alone that only carries our label, and says so", async () => {
+    const labelled = liveService(IRIS, { metadata: { name: "somebodys" } });
+    const { cluster, lines, reconciled, poll } = setUp([labelled]);
+    expect(await poll()).toEqual({ ...NOTHING_DONE, tagged: 0, managed: 1 });
+    expect([cluster.written, reconciled]).toEqual([[], []]);
+    expect(lines).toMatchObject([{ level: "warn", fields: { inference_service: "somebodys", namespace: "models" } }]);
+  });
+});
