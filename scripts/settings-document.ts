@@ -1,44 +1,62 @@
-// `npm run docs` writes docs/settings.md from the settings' own definitions; with --check it only says whether the file
-// is current.
+// `npm run docs` writes docs/settings.md and docs/settings.schema.json from the settings' own definitions; with --check
+// it only says whether the files are current.
 import { readFileSync, writeFileSync } from "node:fs";
 import { format, resolveConfig } from "prettier";
-import { settingFields, SETTINGS_PREFIX } from "../capabilities/operations/settings";
+import { z } from "zod";
+import { settingsSchema } from "../capabilities/operations/setting-fields";
+import { SETTINGS_PREFIX } from "../capabilities/operations/settings";
 
-const FILE = "docs/settings.md";
+const { properties = {}, required = [] } = z.toJSONSchema(settingsSchema, { io: "input" });
 
-interface Row {
-  readonly description: string;
-  readonly standard?: string;
-}
-
-const rows = Object.entries<Row>(settingFields).map(
-  ([name, { description, standard }]) =>
-    `| \`${SETTINGS_PREFIX}${name}\` | ${standard === undefined ? "" : `\`${standard}\``} | ${description} |`,
+const settings = Object.entries(properties).flatMap(([name, property]) =>
+  typeof property === "object" ? [{ name: SETTINGS_PREFIX + name, property }] : [],
 );
+
+const rows = settings.map(({ name, property }) => {
+  const standard = typeof property.default === "string" ? `\`${property.default}\`` : "";
+  return `| \`${name}\` | ${standard} | ${property.description ?? ""} |`;
+});
+
+const schema = {
+  $schema: "https://json-schema.org/draft/2020-12/schema",
+  title: "Settings of mlflow-kserve, as environment variables or as data of the ConfigMap mlflow-kserve-config",
+  type: "object",
+  properties: Object.fromEntries(settings.map(({ name, property }) => [name, property])),
+  required: required.map(name => SETTINGS_PREFIX + name),
+};
 
 const document = `# Settings
 
-Environment variables of the module. A wrong one stops the start, with all problems listed. This page is written by
-\`npm run docs\` from capabilities/operations/settings.ts.
+Environment variables of the module. What the environment does not have is read from the ConfigMap
+\`mlflow-kserve-config\` (keys as here) and the Secret \`mlflow-webhook-secret\` (key \`secret\`) in the module's namespace,
+so that a deployed module is configured with kubectl alone. A wrong setting stops the start, with all problems listed; a
+name that looks like a setting and is none is warned about. This page is written by \`npm run docs\` from
+capabilities/operations/setting-fields.ts, and so is [settings.schema.json](settings.schema.json).
 
 | name | default | meaning |
 | --- | --- | --- |
 ${rows.join("\n")}
 
-Credentials for MLflow are read from MLflow's own variables, as its Python client reads them: \`MLFLOW_TRACKING_USERNAME\`
-and \`MLFLOW_TRACKING_PASSWORD\`, or \`MLFLOW_TRACKING_TOKEN\`. The cluster is found as Pepr finds it: by \`KUBECONFIG\`,
+How to reach MLflow is read from MLflow's own variables, as its Python client reads them: \`MLFLOW_TRACKING_USERNAME\` and
+\`MLFLOW_TRACKING_PASSWORD\`, or \`MLFLOW_TRACKING_TOKEN\`; \`MLFLOW_TRACKING_SERVER_CERT_PATH\` for a CA of your own, or
+\`MLFLOW_TRACKING_INSECURE_TLS=true\` to check no certificate. The cluster is found as Pepr finds it: by \`KUBECONFIG\`,
 \`~/.kube/config\` or the pod's ServiceAccount.
 `;
 
+const files = [
+  { name: "docs/settings.md", text: document },
+  { name: "docs/settings.schema.json", text: JSON.stringify(schema) },
+];
+
 async function main(): Promise<void> {
-  const text = await format(document, { ...(await resolveConfig(FILE)), filepath: FILE });
-  if (!process.argv.includes("--check")) {
-    writeFileSync(FILE, text);
-    return;
+  for (const { name, text } of files) {
+    const formatted = await format(text, { ...(await resolveConfig(name)), filepath: name });
+    if (!process.argv.includes("--check")) writeFileSync(name, formatted);
+    else if (readFileSync(name, "utf8") !== formatted) {
+      console.error(`${name} is not current: run npm run docs`);
+      process.exitCode = 1;
+    }
   }
-  if (readFileSync(FILE, "utf8") === text) return;
-  console.error(`${FILE} is not current: run npm run docs`);
-  process.exitCode = 1;
 }
 
 void main();

@@ -1,8 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { z } from "zod";
 import { hostileText } from "../../test/arbitraries";
 import { thrownBy } from "../../test/support/unit/outcomes";
-import { parseSettings, settingFields, SETTINGS_PREFIX, SettingsError, withoutCredentials } from "./settings";
+import { settingsSchema } from "./setting-fields";
+import { parseSettings, SETTINGS_PREFIX, SettingsError, unknownSettings, withoutCredentials } from "./settings";
 
 const REQUIRED = { MLFLOW_TRACKING_URI: "http://mlflow:5000", MLFLOW_WEBHOOK_SECRET: "geheim" };
 
@@ -38,22 +40,33 @@ describe("parseSettings", () => {
       PREDICTOR_MEMORY_LIMIT: "2Gi",
       LOG_LEVEL: "info",
       DISABLE_WEBHOOKS: false,
+      WEBHOOK_STARTUP_TIMEOUT: 30,
+      WEBHOOK_STARTUP_RETRIES: 2,
+      ENABLE_POLLING_FALLBACK: true,
       POLLING_INTERVAL: 60,
       DEPLOY_TAG_KEY: "deploy",
-      mlflowAuthorization: undefined,
+      mlflowAccess: { authorization: undefined, certificateFile: undefined, insecureTls: false },
     });
   });
 
   it("takes an empty variable for one that is not set", () => {
-    const empty = Object.fromEntries(Object.keys(settingFields).map(name => [name, ""]));
+    const empty = Object.fromEntries(Object.keys(settingsSchema.shape).map(name => [name, ""]));
     expect(parse({ ...empty, ...REQUIRED })).toEqual(parse());
   });
 
   it("documents the defaults that it uses", () => {
-    const standards = Object.entries(settingFields).flatMap(([name, field]) =>
-      "standard" in field ? [[name, field.standard] as const] : [],
+    const { properties = {} } = z.toJSONSchema(settingsSchema, { io: "input" });
+    const standards = Object.entries(properties).flatMap(([name, property]) =>
+      typeof property === "object" && typeof property.default === "string" ? [[name, property.default] as const] : [],
     );
+    expect(standards.length).toBeGreaterThan(10);
     expect(parse(Object.fromEntries(standards))).toEqual(parse());
+  });
+
+  it("describes every setting", () => {
+    for (const [name, schema] of Object.entries<z.ZodType>(settingsSchema.shape)) {
+      expect(schema.meta()?.description, name).toMatch(/\.$/);
+    }
   });
 
   it("lists all problems at once, each with name, value and cure", () => {
@@ -125,7 +138,7 @@ describe("parseSettings", () => {
   });
 
   it("fails only with a SettingsError, one line a problem, whatever the variables hold", () => {
-    const names = Object.keys(settingFields);
+    const names = Object.keys(settingsSchema.shape);
     fc.assert(
       fc.property(fc.dictionary(fc.constantFrom(...names), hostileText()), settings => {
         try {
@@ -168,7 +181,7 @@ describe("secrets in settings", () => {
 
 describe("MLflow's credentials", () => {
   const authorization = (variables: Readonly<Record<string, string>>): string | undefined =>
-    parseSettings({ ...environment(REQUIRED), ...variables }).mlflowAuthorization;
+    parseSettings({ ...environment(REQUIRED), ...variables }).mlflowAccess.authorization;
 
   it("are user and password before a token, as in MLflow's own client", () => {
     const basic = `Basic ${Buffer.from("ada:pass:wörd").toString("base64")}`;
@@ -181,5 +194,45 @@ describe("MLflow's credentials", () => {
     expect(authorization({ MLFLOW_TRACKING_USERNAME: "ada", MLFLOW_TRACKING_TOKEN: "token" })).toBe("Bearer token");
     expect(authorization({ MLFLOW_TRACKING_PASSWORD: "x", MLFLOW_TRACKING_TOKEN: "token" })).toBe("Bearer token");
     expect(authorization({ MLFLOW_TRACKING_USERNAME: "ada", MLFLOW_TRACKING_TOKEN: "" })).toBeUndefined();
+  });
+});
+
+describe("MLflow's TLS variables", () => {
+  it("name a file with certificates, or switch the check off, and not both", () => {
+    const access = (variables: Readonly<Record<string, string>>): unknown =>
+      parseSettings({ ...environment(REQUIRED), ...variables }).mlflowAccess;
+    expect(access({ MLFLOW_TRACKING_SERVER_CERT_PATH: "/ca.pem" })).toMatchObject({ certificateFile: "/ca.pem" });
+    expect(access({ MLFLOW_TRACKING_INSECURE_TLS: "true" })).toMatchObject({ insecureTls: true });
+    expect(access({ MLFLOW_TRACKING_INSECURE_TLS: "false" })).toMatchObject({ insecureTls: false });
+    const both = { MLFLOW_TRACKING_SERVER_CERT_PATH: "/ca.pem", MLFLOW_TRACKING_INSECURE_TLS: "true" };
+    expect(thrownBy(() => access(both)).message).toMatch(/contradict each other; leave one out/);
+  });
+});
+
+describe("TLS for the endpoint", () => {
+  it("needs certificate and key", () => {
+    expect(problemsOf({ TLS_CERT_FILE: "/tls.crt" })).toEqual([
+      "  MLFLOW_KSERVE_TLS_KEY_FILE is not set; HTTPS needs both TLS_CERT_FILE and TLS_KEY_FILE, HTTP neither",
+    ]);
+    expect(parse({ TLS_CERT_FILE: "/tls.crt", TLS_KEY_FILE: "/tls.key" })).toMatchObject({ TLS_KEY_FILE: "/tls.key" });
+  });
+});
+
+describe("unknownSettings", () => {
+  it("finds what looks like a setting, with the nearest one that is", () => {
+    const variables = { MLFLOW_KSERVE_POLING_INTERVAL: "5", MLFLOW_KSERVE_POLLING_INTERVAL: "5", PATH: "/bin" };
+    expect(unknownSettings(variables)).toEqual([
+      { name: "MLFLOW_KSERVE_POLING_INTERVAL", nearest: "MLFLOW_KSERVE_POLLING_INTERVAL" },
+    ]);
+  });
+
+  it("leaves out what Kubernetes tells every pod about our own Service", () => {
+    const variables = {
+      MLFLOW_KSERVE_WEBHOOK_LISTENER_SERVICE_HOST: "10.0.0.1",
+      MLFLOW_KSERVE_WEBHOOK_LISTENER_SERVICE_PORT_HTTP: "80",
+      MLFLOW_KSERVE_WEBHOOK_LISTENER_PORT: "tcp://10.0.0.1:80",
+      MLFLOW_KSERVE_WEBHOOK_LISTENER_PORT_80_TCP_ADDR: "10.0.0.1",
+    };
+    expect(unknownSettings(variables)).toEqual([]);
   });
 });

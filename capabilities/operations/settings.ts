@@ -1,163 +1,26 @@
-import { z } from "zod";
+import { closest } from "fastest-levenshtein";
+import type { z } from "zod";
 import { parseQuantity } from "./quantity";
+import { settingsSchema } from "./setting-fields";
 
 /** Every setting of the module is an environment variable with this prefix. */
 export const SETTINGS_PREFIX = "MLFLOW_KSERVE_";
 
-const EMPTY_IS_UNSET = (value: unknown): unknown => (value === "" ? undefined : value);
+/** Variables by name, as the environment or a ConfigMap has them. */
+export type Variables = Readonly<Record<string, string | undefined>>;
 
-function text(check: z.ZodType<string, string> = z.string()): z.ZodType<string> {
-  return z.preprocess(EMPTY_IS_UNSET, check);
+/** How to talk to MLflow; from MLflow's own variables, as its Python client reads them. */
+export interface MlflowAccess {
+  /** Value of the Authorization header. */
+  readonly authorization: string | undefined;
+  /** Path of a file with the certificates to trust (PEM). */
+  readonly certificateFile: string | undefined;
+  /** MLflow's certificate is not checked. */
+  readonly insecureTls: boolean;
 }
-
-function optionalText(check: z.ZodType<string, string> = z.string()): z.ZodType<string | undefined> {
-  return z.preprocess(EMPTY_IS_UNSET, check.optional());
-}
-
-function withDefault<T>(check: z.ZodType<T, string>, standard: string): z.ZodType<T> {
-  return z.preprocess(value => (value === undefined || value === "" ? standard : value), check);
-}
-
-const required = (cure: string) => ({ error: (issue: { input?: unknown }) => (issue.input === undefined ? cure : "") });
-
-const httpUrl = (cure: string) =>
-  z.string(required(`is not set; ${cure}`)).refine(
-    value => {
-      if (!URL.canParse(value)) return false;
-      const { protocol, hash } = new URL(value);
-      return (protocol === "http:" || protocol === "https:") && hash === "";
-    },
-    { error: `is not an http:// or https:// URL; ${cure}` },
-  );
-
-const dnsLabel = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, {
-  error: "is not a DNS label; use at most 63 lower-case letters, digits and dashes",
-});
-
-function wholeNumber(minimum: number, maximum: number, what: string): z.ZodType<number, string> {
-  const cure = `must be ${what} from ${minimum} to ${maximum}`;
-  return z
-    .string()
-    .regex(/^\d{1,9}$/, { error: cure })
-    .transform(Number)
-    .refine(value => value >= minimum && value <= maximum, { error: cure });
-}
-
-const flag: z.ZodType<boolean, string> = z
-  .string()
-  .regex(/^(true|false|1|0|yes|no|on|off)$/i, { error: "must be true or false" })
-  .transform(value => /^(true|1|yes|on)$/i.test(value));
-
-const quantity = z.string().refine(value => (parseQuantity(value) ?? -1) > 0, {
-  error: "is not a positive Kubernetes quantity; write it like 500m, 2, 512Mi or 4Gi",
-});
-
-const logLevel = z
-  .string()
-  .transform(value => value.toLowerCase())
-  .pipe(z.enum(["debug", "info", "warning", "warn", "error"], { error: "must be DEBUG, INFO, WARNING or ERROR" }))
-  .transform((level): "debug" | "info" | "warn" | "error" => (level === "warning" ? "warn" : level));
-
-interface SettingField<T> {
-  readonly schema: z.ZodType<T>;
-  /** One line for the documentation table. */
-  readonly description: string;
-  /** The default as a user would write it. */
-  readonly standard?: string;
-  /** The value may never be shown. */
-  readonly secret?: true;
-}
-
-function field<T>(schema: z.ZodType<T>, about: Omit<SettingField<T>, "schema">): SettingField<T> {
-  return { schema, ...about };
-}
-
-/**
- * All settings, the single source of their parsing, defaults and documentation (docs/settings.md is made from it). Keys
- * are the names without {@link SETTINGS_PREFIX}.
- */
-export const settingFields = {
-  MLFLOW_TRACKING_URI: field(text(httpUrl("give the base URL of the MLflow server, like https://mlflow.example.com")), {
-    description: "Base URL of the MLflow tracking server. Required.",
-  }),
-  MLFLOW_WEBHOOK_SECRET: field(optionalText(), {
-    description: "Secret that MLflow signs its deliveries with. Required unless DISABLE_WEBHOOKS is true.",
-    secret: true,
-  }),
-  MLFLOW_WEBHOOK_URL: field(
-    optionalText(httpUrl("give the URL at which MLflow reaches this module, ending in /webhook")),
-    {
-      description:
-        "URL at which MLflow reaches this module. When set, the module registers its webhook in MLflow at start; when not, the webhook must be registered by hand.",
-    },
-  ),
-  MLFLOW_WEBHOOK_NAME: field(
-    withDefault(z.string().max(256, { error: "is longer than 256 characters" }), "mlflow-kserve"),
-    {
-      description: "Name of the webhook in MLflow.",
-      standard: "mlflow-kserve",
-    },
-  ),
-  APP_HOST: field(withDefault(z.string(), "0.0.0.0"), {
-    description: "Address that the endpoint listens on.",
-    standard: "0.0.0.0",
-  }),
-  APP_PORT: field(withDefault(wholeNumber(0, 65_535, "a TCP port"), "8000"), {
-    description: "Port that the endpoint listens on; 0 takes a free one.",
-    standard: "8000",
-  }),
-  KUBE_NAMESPACE: field(withDefault(dnsLabel, "kserve-mlflow-models"), {
-    description: "Namespace of the InferenceServices. It must exist.",
-    standard: "kserve-mlflow-models",
-  }),
-  INFERENCE_SERVICE_TEMPLATE: field(optionalText(), {
-    description: "InferenceService template: path of a file, or the YAML itself. The built-in one when not set.",
-  }),
-  STORAGE_URI_BASE: field(optionalText(), {
-    description:
-      "Where MLflow's artifact proxy keeps its artifacts (the server's --artifacts-destination), for versions whose source is mlflow-artifacts:/….",
-  }),
-  PREDICTOR_CPU_REQUEST: field(withDefault(quantity, "100m"), {
-    description: "CPU request of a predictor.",
-    standard: "100m",
-  }),
-  PREDICTOR_CPU_LIMIT: field(withDefault(quantity, "1"), { description: "CPU limit of a predictor.", standard: "1" }),
-  PREDICTOR_MEMORY_REQUEST: field(withDefault(quantity, "512Mi"), {
-    description: "Memory request of a predictor.",
-    standard: "512Mi",
-  }),
-  PREDICTOR_MEMORY_LIMIT: field(withDefault(quantity, "2Gi"), {
-    description: "Memory limit of a predictor.",
-    standard: "2Gi",
-  }),
-  LOG_LEVEL: field(withDefault(logLevel, "INFO"), {
-    description: "DEBUG, INFO, WARNING or ERROR.",
-    standard: "INFO",
-  }),
-  DISABLE_WEBHOOKS: field(withDefault(flag, "false"), {
-    description: "true: no endpoint for deliveries; the poll alone does the work.",
-    standard: "false",
-  }),
-  POLLING_INTERVAL: field(withDefault(wholeNumber(10, 86_400, "a whole number of seconds"), "60"), {
-    description: "Seconds between two polls of MLflow.",
-    standard: "60",
-  }),
-  DEPLOY_TAG_KEY: field(
-    withDefault(
-      z.string().regex(/^[^"'`\\]{1,250}$/, { error: "must be 1 to 250 characters without quotes and backslashes" }),
-      "deploy",
-    ),
-    { description: "Key of the model version tag that deploys.", standard: "deploy" },
-  ),
-} as const;
-
-type SettingName = keyof typeof settingFields;
 
 /** All settings, checked. Keys are their names without prefix; see docs/settings.md for meanings, units and defaults. */
-export type Settings = { readonly [Name in SettingName]: z.output<(typeof settingFields)[Name]["schema"]> } & {
-  /** How to authenticate against MLflow; MLflow's own variable names, as its Python client reads them. */
-  readonly mlflowAuthorization: string | undefined;
-};
+export type Settings = z.output<typeof settingsSchema> & { readonly mlflowAccess: MlflowAccess };
 
 /** One thing that is wrong with the settings: which, what was given (never a secret's value), and what to do. */
 export interface SettingsProblem {
@@ -178,32 +41,41 @@ export class SettingsError extends Error {
 }
 
 /**
- * Reads the settings from environment variables.
+ * Reads the settings from variables. An empty one counts as not set.
  *
  * @throws SettingsError with every problem, not only the first
  */
-export function parseSettings(environment: Readonly<Record<string, string | undefined>>): Settings {
+export function parseSettings(variables: Variables): Settings {
   const problems: SettingsProblem[] = [];
   const values: Record<string, unknown> = {};
-  for (const [name, { schema, secret }] of Object.entries<SettingField<unknown>>(settingFields)) {
-    const given = environment[SETTINGS_PREFIX + name];
+  for (const [name, schema] of Object.entries<z.ZodType>(settingsSchema.shape)) {
+    const given = variables[SETTINGS_PREFIX + name] === "" ? undefined : variables[SETTINGS_PREFIX + name];
     const parsed = schema.safeParse(given);
     if (parsed.success) {
       values[name] = parsed.data;
       continue;
     }
-    for (const { message } of parsed.error.issues.slice(0, 1)) {
-      problems.push({
-        name: SETTINGS_PREFIX + name,
-        value: secret || given === undefined || given === "" ? undefined : withoutCredentials(given),
-        message: message === "" ? "is invalid" : message,
-      });
-    }
+    problems.push({
+      name: SETTINGS_PREFIX + name,
+      value: schema.meta()?.secret || given === undefined ? undefined : withoutCredentials(given),
+      message: parsed.error.issues[0]?.message ?? "is invalid",
+    });
   }
-  problems.push(...combinationProblems(values));
+  problems.push(...combinationProblems(values), ...accessProblems(variables));
   if (problems.length > 0) throw new SettingsError(problems);
-  // Each field was parsed by the schema that its type comes from; TypeScript cannot follow that through the loop.
-  return { ...values, mlflowAuthorization: mlflowAuthorization(environment) } as Settings;
+  // Each value was parsed by the schema that its type comes from; TypeScript cannot follow that through the loop.
+  return { ...(values as z.output<typeof settingsSchema>), mlflowAccess: mlflowAccess(variables) };
+}
+
+/** Kubernetes gives every pod variables about the Services of its namespace; ours begins like our settings. */
+const SERVICE_VARIABLE = /^MLFLOW_KSERVE_WEBHOOK_LISTENER_(SERVICE|PORT)(_|$)/;
+
+/** Variables that look like settings and are none, each with the setting that its writer probably meant. */
+export function unknownSettings(variables: Variables): { name: string; nearest: string }[] {
+  const known = Object.keys(settingsSchema.shape).map(name => SETTINGS_PREFIX + name);
+  return Object.keys(variables)
+    .filter(name => name.startsWith(SETTINGS_PREFIX) && !known.includes(name) && !SERVICE_VARIABLE.test(name))
+    .map(name => ({ name, nearest: closest(name, known) }));
 }
 
 function combinationProblems(values: Readonly<Record<string, unknown>>): SettingsProblem[] {
@@ -214,6 +86,14 @@ function combinationProblems(values: Readonly<Record<string, unknown>>): Setting
       value: undefined,
       message:
         "is not set; give the secret of the webhook in MLflow, or set MLFLOW_KSERVE_DISABLE_WEBHOOKS=true to work by polling alone",
+    });
+  }
+  if ((values.TLS_CERT_FILE === undefined) !== (values.TLS_KEY_FILE === undefined)) {
+    const missing = values.TLS_CERT_FILE === undefined ? "TLS_CERT_FILE" : "TLS_KEY_FILE";
+    problems.push({
+      name: SETTINGS_PREFIX + missing,
+      value: undefined,
+      message: "is not set; HTTPS needs both TLS_CERT_FILE and TLS_KEY_FILE, HTTP neither",
     });
   }
   for (const resource of ["CPU", "MEMORY"]) {
@@ -231,15 +111,31 @@ function combinationProblems(values: Readonly<Record<string, unknown>>): Setting
   return problems;
 }
 
-/** The Authorization header for MLflow; user and password win over the token, as in MLflow's client (rest_utils.py). */
-function mlflowAuthorization(environment: Readonly<Record<string, string | undefined>>): string | undefined {
+/** User and password win over the token, as in MLflow's client (mlflow/utils/rest_utils.py). */
+function mlflowAccess(variables: Variables): MlflowAccess {
   const {
     MLFLOW_TRACKING_USERNAME: user,
     MLFLOW_TRACKING_PASSWORD: password,
     MLFLOW_TRACKING_TOKEN: token,
-  } = environment;
-  if (user && password) return `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
-  return token ? `Bearer ${token}` : undefined;
+  } = variables;
+  const basic = user && password ? `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}` : undefined;
+  return {
+    authorization: basic ?? (token ? `Bearer ${token}` : undefined),
+    certificateFile: variables.MLFLOW_TRACKING_SERVER_CERT_PATH || undefined,
+    insecureTls: isTrue(variables.MLFLOW_TRACKING_INSECURE_TLS),
+  };
+}
+
+/** MLflow's client refuses the two together as well. */
+function accessProblems(variables: Variables): SettingsProblem[] {
+  const name = "MLFLOW_TRACKING_SERVER_CERT_PATH";
+  if (!variables[name] || !isTrue(variables.MLFLOW_TRACKING_INSECURE_TLS)) return [];
+  const message = "and MLFLOW_TRACKING_INSECURE_TLS=true contradict each other; leave one out";
+  return [{ name, value: undefined, message }];
+}
+
+function isTrue(value: string | undefined): boolean {
+  return /^(true|1)$/i.test(value ?? "");
 }
 
 /**

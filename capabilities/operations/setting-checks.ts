@@ -1,0 +1,44 @@
+import { z } from "zod";
+import { parseQuantity } from "./quantity";
+
+// The kinds of values that settings have. All are text, as environment variables are; what is empty counts as not set.
+
+export const httpUrl = (cure: string) =>
+  z.string({ error: issue => (issue.input === undefined ? `is not set; ${cure}` : undefined) }).refine(
+    value => {
+      if (!URL.canParse(value)) return false;
+      const { protocol, hash } = new URL(value);
+      return (protocol === "http:" || protocol === "https:") && hash === "";
+    },
+    { error: `is not an http:// or https:// URL; ${cure}` },
+  );
+
+export const dnsLabel = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, {
+  error: "is not a DNS label; use at most 63 lower-case letters, digits and dashes",
+});
+
+export function wholeNumber(minimum: number, maximum: number, what: string) {
+  const cure = `must be ${what} from ${minimum} to ${maximum}`;
+  return z
+    .string()
+    .regex(/^\d{1,9}$/, { error: cure })
+    .transform(Number)
+    .refine(value => value >= minimum && value <= maximum, { error: cure });
+}
+
+export const flag = z
+  .string()
+  .regex(/^(true|false|1|0|yes|no|on|off)$/i, { error: "must be true or false" })
+  .transform(value => /^(true|1|yes|on)$/i.test(value));
+
+export const quantity = z.string().refine(value => (parseQuantity(value) ?? -1) > 0, {
+  error: "is not a positive Kubernetes quantity; write it like 500m, 2, 512Mi or 4Gi",
+});
+
+export const logLevel = z
+  .string()
+  .regex(/^(debug|info|warn|warning|error)$/i, { error: "must be DEBUG, INFO, WARNING or ERROR" })
+  .transform(value => {
+    const level = value.toLowerCase() as "debug" | "info" | "warn" | "warning" | "error";
+    return level === "warning" ? "warn" : level;
+  });

@@ -1,0 +1,82 @@
+import { z } from "zod";
+import { dnsLabel, flag, httpUrl, logLevel, quantity, wholeNumber } from "./setting-checks";
+
+declare module "zod" {
+  interface GlobalMeta {
+    /** The value may never be shown. */
+    secret?: true;
+  }
+}
+
+/**
+ * All settings, the single source of their parsing, their defaults and their documentation (docs/settings.md and
+ * docs/settings.schema.json are made from it). Keys are the names without prefix, defaults are as a user writes them.
+ */
+export const settingsSchema = z.object({
+  MLFLOW_TRACKING_URI: httpUrl("give the base URL of the MLflow server, like https://mlflow.example.com").meta({
+    description: "Base URL of the MLflow tracking server. Required.",
+  }),
+  MLFLOW_WEBHOOK_SECRET: z.string().optional().meta({
+    description:
+      "Secret that MLflow signs its deliveries with. Required unless DISABLE_WEBHOOKS is true. From the Secret it may be rotated: a new one is taken up without a restart.",
+    secret: true,
+  }),
+  MLFLOW_WEBHOOK_URL: httpUrl("give the URL at which MLflow reaches this module, ending in /webhook").optional().meta({
+    description:
+      "URL at which MLflow reaches this module. When set, the module registers its webhook in MLflow and keeps it; when not, the webhook must be registered by hand.",
+  }),
+  MLFLOW_WEBHOOK_NAME: z
+    .string()
+    .max(256, { error: "is longer than 256 characters" })
+    .prefault("mlflow-kserve")
+    .meta({ description: "Name of the webhook in MLflow." }),
+  APP_HOST: z.string().prefault("0.0.0.0").meta({ description: "Address that the endpoint listens on." }),
+  APP_PORT: wholeNumber(0, 65_535, "a TCP port")
+    .prefault("8000")
+    .meta({ description: "Port that the endpoint listens on; 0 takes a free one." }),
+  TLS_CERT_FILE: z.string().optional().meta({
+    description: "Certificate chain (PEM) to serve HTTPS with. A renewed file is taken up without a restart.",
+  }),
+  TLS_KEY_FILE: z.string().optional().meta({ description: "Private key (PEM) of the certificate." }),
+  KUBE_NAMESPACE: dnsLabel
+    .prefault("kserve-mlflow-models")
+    .meta({ description: "Namespace of the InferenceServices. It must exist." }),
+  INFERENCE_SERVICE_TEMPLATE: z.string().optional().meta({
+    description:
+      "InferenceService template: path of a file, the YAML itself, or a ConfigMap's name/key in the module's namespace. The built-in one when not set.",
+  }),
+  STORAGE_URI_BASE: z.string().optional().meta({
+    description:
+      "Where MLflow's artifact proxy keeps its artifacts (the server's --artifacts-destination), for versions whose source is mlflow-artifacts:/….",
+  }),
+  PREDICTOR_CPU_REQUEST: quantity.prefault("100m").meta({ description: "CPU request of a predictor." }),
+  PREDICTOR_CPU_LIMIT: quantity.prefault("1").meta({ description: "CPU limit of a predictor." }),
+  PREDICTOR_MEMORY_REQUEST: quantity.prefault("512Mi").meta({ description: "Memory request of a predictor." }),
+  PREDICTOR_MEMORY_LIMIT: quantity.prefault("2Gi").meta({ description: "Memory limit of a predictor." }),
+  LOG_LEVEL: logLevel.prefault("INFO").meta({ description: "DEBUG, INFO, WARNING or ERROR." }),
+  DISABLE_WEBHOOKS: flag
+    .prefault("false")
+    .meta({ description: "true: no endpoint for deliveries; the poll alone does the work." }),
+  WEBHOOK_STARTUP_TIMEOUT: wholeNumber(1, 600, "a whole number of seconds").prefault("30").meta({
+    description: "Seconds that one attempt to register and prove the webhook may take at the start.",
+  }),
+  WEBHOOK_STARTUP_RETRIES: wholeNumber(0, 100, "a whole number").prefault("2").meta({
+    description:
+      "Further attempts before polling is said to carry the work. Attempts go on in the background after that.",
+  }),
+  ENABLE_POLLING_FALLBACK: flag.prefault("true").meta({
+    description:
+      "false: no poll while webhooks are enabled. What a lost delivery leaves undone then stays undone; meant for tests.",
+  }),
+  POLLING_INTERVAL: wholeNumber(10, 86_400, "a whole number of seconds")
+    .prefault("60")
+    .meta({ description: "Seconds between two polls of MLflow." }),
+  DEPLOY_TAG_KEY: z
+    .string()
+    .regex(/^[^"'`\\]{1,250}$/, { error: "must be 1 to 250 characters without quotes and backslashes" })
+    .prefault("deploy")
+    .meta({ description: "Key of the model version tag that deploys." }),
+  KUBE_IN_CLUSTER: flag.optional().meta({
+    description: "Accepted for compatibility and not used: the cluster is found as Pepr finds it.",
+  }),
+});
