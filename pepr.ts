@@ -1,5 +1,5 @@
 import { PeprModule } from "pepr";
-import { ModelDeployment } from "./capabilities/model-deployment";
+import { createModelDeployment } from "./capabilities/model-deployment";
 import packageJson from "./package.json";
 
-new PeprModule(packageJson, [ModelDeployment]);
+void createModelDeployment().then(capability => new PeprModule(packageJson, [capability]));

@@ -6,14 +6,19 @@ import type { CompiledTemplate } from "./kserve/rendering";
 import { storageUriBaseProblem } from "./mlflow/storage-uri";
 import { messageOf } from "./operations/logging";
 import { parseSettings, SETTINGS_PREFIX, SettingsError } from "./operations/settings";
-import type { Settings, SettingsProblem } from "./operations/settings";
+import type { Settings, SettingsProblem, Variables } from "./operations/settings";
 
 const TEMPLATE_SETTING = `${SETTINGS_PREFIX}INFERENCE_SERVICE_TEMPLATE`;
+
+/** MLflow's own name for it. */
+const CERTIFICATES_VARIABLE = "MLFLOW_TRACKING_SERVER_CERT_PATH";
 
 /** Everything that the module is told before it starts. */
 export interface Configuration {
   readonly settings: Settings;
   readonly template: CompiledTemplate;
+  /** Certificates (PEM) to trust when MLflow is called, when a file with them is set. */
+  readonly mlflowCertificates: string | undefined;
 }
 
 /**
@@ -21,10 +26,11 @@ export interface Configuration {
  *
  * @throws SettingsError with the problems of both, all at once
  */
-export function readConfiguration(environment: Readonly<Record<string, string | undefined>>): Configuration {
+export function readConfiguration(environment: Variables): Configuration {
   const problems: SettingsProblem[] = [];
   const settings = collect(problems, () => parseSettings(environment));
   const template = collect(problems, () => readTemplate(environment[TEMPLATE_SETTING]));
+  const certificates = collect(problems, () => ({ text: readCertificates(environment[CERTIFICATES_VARIABLE]) }));
   const check = (setting: string, problemOf: (value: string) => string | undefined): void => {
     const value = environment[SETTINGS_PREFIX + setting];
     const message = value ? problemOf(value) : undefined;
@@ -34,8 +40,10 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
   };
   check("KUBE_NAMESPACE", namespaceProblem);
   check("STORAGE_URI_BASE", storageUriBaseProblem);
-  if (settings === undefined || template === undefined || problems.length > 0) throw new SettingsError(problems);
-  return { settings, template };
+  if (settings === undefined || template === undefined || certificates === undefined || problems.length > 0) {
+    throw new SettingsError(problems);
+  }
+  return { settings, template, mlflowCertificates: certificates.text };
 }
 
 function collect<T>(problems: SettingsProblem[], read: () => T): T | undefined {
@@ -58,5 +66,15 @@ function readTemplate(setting: string | undefined): CompiledTemplate {
     const cure = error instanceof TemplateError ? "" : "; give the path of a readable file, or YAML of several lines";
     const message = `cannot be used: ${messageOf(error)}${cure}`;
     throw new SettingsError([{ name: TEMPLATE_SETTING, value: undefined, message }]);
+  }
+}
+
+function readCertificates(file: string | undefined): string | undefined {
+  if (file === undefined || file === "") return undefined;
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    const message = `cannot be used: ${messageOf(error)}; give the path of a file with certificates (PEM)`;
+    throw new SettingsError([{ name: CERTIFICATES_VARIABLE, value: undefined, message }]);
   }
 }

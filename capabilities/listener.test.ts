@@ -28,6 +28,7 @@ async function setUp(mlflow: FaultyAnswer, settings: Readonly<Record<string, str
     ...settings,
   };
   const listener = createListener({
+    mlflowCertificates: undefined,
     settings: parseSettings(
       Object.fromEntries(Object.entries(all).map(([name, value]) => [`MLFLOW_KSERVE_${name}`, value])),
     ),

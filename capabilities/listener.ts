@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Configuration } from "./configuration";
 import type { ApiServer } from "./kserve/api-server";
+import { createEventRecorder } from "./kserve/events";
 import { createInferenceServices } from "./kserve/inference-services";
-import type { CompiledTemplate } from "./kserve/rendering";
 import { createMlflowReader } from "./mlflow/client";
 import { createMlflowTransport } from "./mlflow/transport";
 import { registerWebhook } from "./mlflow/webhook-registration";
@@ -11,12 +12,14 @@ import { createHealthCheck } from "./operations/health";
 import type { Log } from "./operations/logging";
 import { messageOf } from "./operations/logging";
 import { withoutCredentials } from "./operations/settings";
-import type { Settings } from "./operations/settings";
+import { fixedSecret } from "./operations/rotating-secret";
+import type { RotatingSecret } from "./operations/rotating-secret";
 import { createKeyedQueue } from "./reconciliation/keyed-queue";
 import { createObserver } from "./reconciliation/observer";
 import type { Observer } from "./reconciliation/observer";
 import { createReconciler } from "./reconciliation/reconciler";
 import type { Outcome } from "./reconciliation/reconciler";
+import { createReporter } from "./reconciliation/reporting";
 import { resync } from "./reconciliation/resync";
 import type { ResyncReport } from "./reconciliation/resync";
 import { createDeliveryHandler } from "./webhook/deliveries";
@@ -33,11 +36,11 @@ const CONCURRENCY = 32;
 /** Milliseconds between two attempts to register the webhook. */
 const REGISTRATION_INTERVAL = 15_000;
 
-export interface ListenerOptions {
-  readonly settings: Settings;
-  readonly template: CompiledTemplate;
+export interface ListenerOptions extends Configuration {
   readonly apiServer: ApiServer;
   readonly log: Log;
+  /** The webhook's secret when it may be replaced while the module runs; otherwise the settings' one stays. */
+  readonly webhookSecret?: RotatingSecret | undefined;
 }
 
 /** The module without Pepr: everything that Pepr's actions and schedules call. */
@@ -57,11 +60,16 @@ export interface Listener {
   stop: () => Promise<void>;
 }
 
-export function createListener({ settings, template, apiServer, log }: ListenerOptions): Listener {
+export function createListener(options: ListenerOptions): Listener {
+  const { settings, template, apiServer, log, webhookSecret } = options;
+  const fixed = settings.MLFLOW_WEBHOOK_SECRET;
+  const secret = webhookSecret ?? (fixed === undefined ? undefined : fixedSecret(fixed));
   const transport = createMlflowTransport({
     trackingUri: settings.MLFLOW_TRACKING_URI,
     authorization: settings.mlflowAccess.authorization,
     deadline: MLFLOW_DEADLINE,
+    certificates: options.mlflowCertificates,
+    insecureTls: settings.mlflowAccess.insecureTls,
   });
   const mlflow = createMlflowReader(transport);
   const services = createInferenceServices(apiServer, settings.KUBE_NAMESPACE);
@@ -79,12 +87,19 @@ export function createListener({ settings, template, apiServer, log }: ListenerO
       memoryLimit: settings.PREDICTOR_MEMORY_LIMIT,
     },
   });
+  const reporter = createReporter(services.namespace, createEventRecorder(apiServer, services.namespace, log), log);
   const queue = createKeyedQueue<ModelVersionKey, Outcome>({
     identity: formatKey,
     concurrency: CONCURRENCY,
     work: async key => {
-      const acted = await reconciler.act(key);
-      return { result: acted.outcome, confirm: acted.confirm };
+      try {
+        const acted = await reconciler.act(key);
+        reporter.done(key, acted.outcome);
+        return { result: acted.outcome, confirm: acted.confirm };
+      } catch (error) {
+        reporter.failed(key, error);
+        throw error;
+      }
     },
     onUnconfirmed: ({ model, version }, error) => {
       log.warn(
@@ -134,12 +149,11 @@ export function createListener({ settings, template, apiServer, log }: ListenerO
 
   return {
     async serve() {
-      const secret = settings.MLFLOW_WEBHOOK_SECRET;
       const deliveries =
         settings.DISABLE_WEBHOOKS || secret === undefined
           ? undefined
           : createDeliveryHandler({
-              secrets: () => [secret],
+              secrets: secret.accepted,
               deployTagKey,
               namespace: settings.KUBE_NAMESPACE,
               reconcile,
@@ -160,7 +174,7 @@ export function createListener({ settings, template, apiServer, log }: ListenerO
         "Endpoint is listening",
       );
       if (deliveries !== undefined && secret !== undefined && settings.MLFLOW_WEBHOOK_URL !== undefined) {
-        void keepRegistering(settings.MLFLOW_WEBHOOK_URL, secret);
+        void keepRegistering(settings.MLFLOW_WEBHOOK_URL, secret.forMlflow());
       }
       return server;
     },
@@ -178,6 +192,7 @@ export function createListener({ settings, template, apiServer, log }: ListenerO
 
     async stop() {
       stopping.abort();
+      secret?.stop();
       await server?.close();
       await running;
       await queue.idle();

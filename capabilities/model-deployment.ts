@@ -1,16 +1,23 @@
 import { Capability, Log as peprLog } from "pepr";
+import { gatherVariables, moduleNamespace, SECRET_SETTING } from "./cluster-variables";
 import { readConfiguration } from "./configuration";
 import { admit } from "./kserve/admission";
-import { InferenceService } from "./kserve/inference-service";
 import { connectToApiServer } from "./kserve/api-server";
 import { MANAGED_BY, MANAGED_BY_LABEL } from "./kserve/identity";
+import { InferenceService } from "./kserve/inference-service";
+import { readOwnUsername } from "./kserve/own-identity";
 import { createListener } from "./listener";
 import type { Listener } from "./listener";
 import { messageOf } from "./operations/logging";
+import { createRotatingSecret } from "./operations/rotating-secret";
+import { unknownSettings } from "./operations/settings";
 import type { Settings } from "./operations/settings";
 
 /** Milliseconds for one request to the API server. */
 const API_SERVER_DEADLINE = 15_000;
+
+/** Annotation with the name of the account that made an InferenceService. */
+const CREATED_BY_ANNOTATION = "mlflow.created-by";
 
 /** `pepr build` runs the module once, without a cluster or settings, only to see which actions it has. */
 const isBuild = process.env.PEPR_MODE === "build";
@@ -18,62 +25,92 @@ const isBuild = process.env.PEPR_MODE === "build";
 const isDevelopment = process.env.PEPR_MODE === "dev";
 const isWatcher = process.env.PEPR_WATCH_MODE === "true";
 
-export const ModelDeployment = new Capability({
-  name: "mlflow-kserve",
-  description: "Serves every MLflow model version tagged deploy=true as a KServe InferenceService",
-});
-
-const { When, OnSchedule } = ModelDeployment;
-
-if (isBuild) {
-  declareActions(undefined, undefined);
-} else {
-  try {
-    const { settings, template } = readConfiguration(process.env);
-    const log = peprLog.child({}, { level: settings.LOG_LEVEL });
-    const listener = createListener({ settings, template, apiServer: connectToApiServer(API_SERVER_DEADLINE), log });
-    declareActions(settings, listener);
-    if (!isWatcher || isDevelopment) void listener.serve().catch(stopTheStart);
-    if (isWatcher || isDevelopment) void listener.poll();
-    process.once("SIGTERM", () => void listener.stop());
-  } catch (error) {
-    stopTheStart(error);
-  }
+/** What the actions need; nothing of it is there while the module is built. */
+interface Running {
+  readonly settings: Settings;
+  readonly listener: Listener;
+  readonly ownUsername: string | undefined;
 }
 
-function declareActions(settings: Settings | undefined, listener: Listener | undefined): void {
-  const namespaces = settings ? [settings.KUBE_NAMESPACE] : [];
+/**
+ * Makes the capability, and starts what it is about. Ends the process when the settings are wrong or the endpoint cannot
+ * be opened: a module that cannot work must not look as if it could. The pod restarts, and its last log line says why.
+ */
+export async function createModelDeployment(): Promise<Capability> {
+  const running = isBuild ? undefined : await start().catch(stopTheStart);
+  const capability = new Capability({
+    name: "mlflow-kserve",
+    description: "Serves every MLflow model version tagged deploy=true as a KServe InferenceService",
+  });
+  declareActions(capability, running);
+  return capability;
+}
+
+async function start(): Promise<Running> {
+  const apiServer = connectToApiServer(API_SERVER_DEADLINE);
+  const { variables, readSecret } = await gatherVariables(process.env, apiServer, moduleNamespace(), peprLog);
+  const configuration = readConfiguration(variables);
+  const { settings } = configuration;
+  const log = peprLog.child({}, { level: settings.LOG_LEVEL });
+  for (const { name, nearest } of unknownSettings(variables)) {
+    log.warn({ setting: name }, `There is no setting ${name}; did you mean ${nearest}?`);
+  }
+  const first = variables[SECRET_SETTING];
+  const webhookSecret =
+    readSecret !== undefined && first ? createRotatingSecret({ first, read: readSecret, log }) : undefined;
+  const listener = createListener({ ...configuration, apiServer, log, webhookSecret });
+  if (!isWatcher || isDevelopment) await listener.serve();
+  if (isWatcher || isDevelopment) void listener.poll();
+  process.once("SIGTERM", () => void listener.stop());
+  return { settings, listener, ownUsername: await readOwnUsername(apiServer, log) };
+}
+
+function declareActions({ When, OnSchedule }: Capability, running: Running | undefined): void {
+  const namespaces = running ? [running.settings.KUBE_NAMESPACE] : [];
 
   When(InferenceService)
     .IsCreatedOrUpdated()
     .InNamespace(...namespaces)
     .WithLabel(MANAGED_BY_LABEL, MANAGED_BY)
-    .Watch(async service => await listener?.observer.changed(service));
+    .Watch(async service => await running?.listener.observer.changed(service));
+
+  When(InferenceService)
+    .IsDeleted()
+    .InNamespace(...namespaces)
+    .WithLabel(MANAGED_BY_LABEL, MANAGED_BY)
+    .Watch(async service => await running?.listener.observer.deleted(service));
+
+  When(InferenceService)
+    .IsCreated()
+    .InNamespace(...namespaces)
+    .WithLabel(MANAGED_BY_LABEL, MANAGED_BY)
+    .Mutate(request => {
+      const { username } = request.Request.userInfo;
+      if (username !== undefined) request.SetAnnotation(CREATED_BY_ANNOTATION, username);
+    });
 
   When(InferenceService)
     .IsCreatedOrUpdated()
     .InNamespace(...namespaces)
     .WithLabel(MANAGED_BY_LABEL, MANAGED_BY)
     .Validate(request => {
-      const decision = admit(request.Raw.metadata ?? {}, request.OldResource?.metadata);
+      const decision = admit({
+        after: request.Raw.metadata ?? {},
+        before: request.OldResource?.metadata,
+        username: request.Request.userInfo.username,
+        ownUsername: running?.ownUsername,
+      });
       return decision.allowed ? request.Approve() : request.Deny(decision.message, 403);
     });
 
-  When(InferenceService)
-    .IsDeleted()
-    .InNamespace(...namespaces)
-    .WithLabel(MANAGED_BY_LABEL, MANAGED_BY)
-    .Watch(async service => await listener?.observer.deleted(service));
-
   OnSchedule({
     name: "poll-mlflow",
-    every: settings?.POLLING_INTERVAL ?? 60,
+    every: running?.settings.POLLING_INTERVAL ?? 60,
     unit: "seconds",
-    run: () => void listener?.poll(),
+    run: () => void running?.listener.poll(),
   });
 }
 
-/** A module that cannot work must not look as if it could: the pod restarts, and its last log line says why. */
 function stopTheStart(error: unknown): never {
   peprLog.fatal(`mlflow-kserve cannot start: ${messageOf(error)}`);
   process.exit(1);

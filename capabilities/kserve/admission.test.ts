@@ -8,7 +8,7 @@ const FOREIGN = { ...IRIS, name: "somebodys" };
 
 describe("admit", () => {
   it("lets what is ours be created", () => {
-    expect(admit(IRIS)).toEqual({ allowed: true });
+    expect(admit({ after: IRIS })).toEqual({ allowed: true });
   });
 
   it("refuses our label on an object that is not made from MLflow, and says what to do", () => {
@@ -17,15 +17,23 @@ describe("admit", () => {
       message:
         "the label managed-by=mlflow-kserve-webhook-listener is for InferenceServices that are made from MLflow; leave it out, or tag the model version in MLflow",
     };
-    expect(admit(FOREIGN)).toEqual(refused);
-    expect(admit({ ...IRIS, annotations: {} })).toEqual(refused);
+    expect(admit({ after: FOREIGN })).toEqual(refused);
+    expect(admit({ after: { ...IRIS, annotations: {} } })).toEqual(refused);
+  });
+
+  it("lets nobody but the module itself create one, as far as it knows who it is", () => {
+    const after = IRIS;
+    expect(admit({ after, username: "us", ownUsername: "us" })).toEqual({ allowed: true });
+    expect(admit({ after, username: "somebody", ownUsername: "us" })).toMatchObject({ allowed: false });
+    expect(admit({ after, username: "somebody", ownUsername: undefined })).toEqual({ allowed: true });
+    // Others may change one, within bounds: KServe's controller does.
+    expect(admit({ after, before: IRIS, username: "kserve", ownUsername: "us" })).toEqual({ allowed: true });
   });
 
   it("lets everything change but the identity", () => {
     const labels = { ...IRIS.labels, team: "a" };
-    expect(admit({ ...IRIS, labels, annotations: { ...IRIS.annotations, note: "x" } }, IRIS)).toEqual({
-      allowed: true,
-    });
+    const after = { ...IRIS, labels, annotations: { ...IRIS.annotations, note: "x" } };
+    expect(admit({ after, before: IRIS })).toEqual({ allowed: true });
   });
 
   it.each([
@@ -35,7 +43,7 @@ describe("admit", () => {
     ["no label", { labels: {} }],
     ["the annotations of another", { annotations: WINE.annotations, labels: WINE.labels }],
   ])("refuses %s, and says which version it serves", (_, change) => {
-    expect(admit({ ...IRIS, ...change }, IRIS)).toEqual({
+    expect(admit({ after: { ...IRIS, ...change }, before: IRIS })).toEqual({
       allowed: false,
       message:
         'the labels and annotations mlflow.* say that this serves "iris" version 3 and cannot be changed; tag another version in MLflow instead',
@@ -43,12 +51,12 @@ describe("admit", () => {
   });
 
   it("is not in the way of an object that came by our label but is not ours", () => {
-    expect(admit({ ...FOREIGN, labels: {} }, FOREIGN)).toEqual({ allowed: true });
+    expect(admit({ after: { ...FOREIGN, labels: {} }, before: FOREIGN })).toEqual({ allowed: true });
   });
 
   it("never holds up what is being deleted", () => {
     const deletionTimestamp = "2026-01-02T03:04:05Z";
-    expect(admit({ ...IRIS, annotations: {}, deletionTimestamp }, IRIS)).toEqual({ allowed: true });
-    expect(admit({ ...FOREIGN, deletionTimestamp })).toEqual({ allowed: true });
+    expect(admit({ after: { ...IRIS, annotations: {}, deletionTimestamp }, before: IRIS })).toEqual({ allowed: true });
+    expect(admit({ after: { ...FOREIGN, deletionTimestamp } })).toEqual({ allowed: true });
   });
 });

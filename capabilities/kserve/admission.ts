@@ -5,21 +5,26 @@ import type { IdentityMetadata } from "./identity";
 /** Whether a change of an InferenceService that carries our label may pass, and if not, what to do instead. */
 export type AdmissionDecision = { readonly allowed: true } | { readonly allowed: false; readonly message: string };
 
+/** An InferenceService with our label as it would be after a request, and what is known about the request. */
+export interface AdmissionQuestion {
+  readonly after: IdentityMetadata & { readonly deletionTimestamp?: unknown };
+  /** The object as it is, for an update. */
+  readonly before?: IdentityMetadata | undefined;
+  /** Who asks, and who the module is, as the API server names them; undefined when that is not known. */
+  readonly username?: string | undefined;
+  readonly ownUsername?: string | undefined;
+}
+
 /**
- * An InferenceService with our label must be one of ours, and stay the one that it is: name, labels and annotations say
- * which model version it serves, and the module finds it by them. What is being deleted is never held up.
- *
- * @param after the object as it would be
- * @param before the object as it is, for an update
+ * Only the module makes InferenceServices with our label, and each stays the one that it is: name, labels and
+ * annotations say which model version it serves, and the module finds it by them. What is being deleted is never held up.
  */
-export function admit(
-  after: IdentityMetadata & { deletionTimestamp?: unknown },
-  before?: IdentityMetadata,
-): AdmissionDecision {
+export function admit({ after, before, username, ownUsername }: AdmissionQuestion): AdmissionDecision {
   if (after.deletionTimestamp !== undefined) return { allowed: true };
   const identity = keyOf(after);
   if (before === undefined) {
-    if (identity !== undefined) return { allowed: true };
+    const byUs = username === undefined || ownUsername === undefined || username === ownUsername;
+    if (identity !== undefined && byUs) return { allowed: true };
     return {
       allowed: false,
       message:

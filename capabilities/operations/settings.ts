@@ -121,7 +121,7 @@ function mlflowAccess(variables: Variables): MlflowAccess {
   const basic = user && password ? `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}` : undefined;
   return {
     authorization: basic ?? (token ? `Bearer ${token}` : undefined),
-    certificateFile: variables.MLFLOW_TRACKING_SERVER_CERT_PATH || undefined,
+    certificateFile: variables.MLFLOW_TRACKING_SERVER_CERT_PATH,
     insecureTls: isTrue(variables.MLFLOW_TRACKING_INSECURE_TLS),
   };
 }

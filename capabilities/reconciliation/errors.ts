@@ -8,7 +8,12 @@ export class RefusedError extends Error {
 
 /** An InferenceService that is not ours has the name; it is left untouched. */
 export class ForeignObjectError extends Error {
-  constructor(name: string, namespace: string) {
+  constructor(
+    name: string,
+    namespace: string,
+    /** The foreign object's uid. */
+    readonly uid?: string,
+  ) {
     super(
       `InferenceService ${namespace}/${name} exists and was not made by this module, so it is left untouched; ` +
         "delete or rename it, or register the model under another name",

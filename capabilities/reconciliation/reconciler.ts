@@ -24,12 +24,16 @@ export interface Outcome {
   readonly action: Action;
   readonly inferenceService: string;
   readonly namespace: string;
+  /** The object's uid, when there is or was one. */
+  readonly uid?: string | undefined;
   /** Why nothing runs, when nothing does. */
   readonly reason?: string;
   /** Milliseconds spent waiting for MLflow's answers and for the Apply or Delete to be acknowledged. */
   readonly mlflowMilliseconds: number;
   readonly kubernetesMilliseconds: number;
 }
+
+type Done = Pick<Outcome, "action" | "uid">;
 
 /** The first half of a reconcile is done and acknowledged; `confirm` is the second look at MLflow (DESIGN, rule 4). */
 export interface Acted {
@@ -84,22 +88,26 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     key: ModelVersionKey,
     desired: InferenceServiceObject,
     live: LiveInferenceService | undefined,
-  ): Promise<Action> => {
-    if (live !== undefined && !isOurs(live, key)) throw new ForeignObjectError(live.metadata.name, services.namespace);
+  ): Promise<Done> => {
+    if (live !== undefined && !isOurs(live, key)) {
+      throw new ForeignObjectError(live.metadata.name, services.namespace, live.metadata.uid);
+    }
     if (live?.metadata.deletionTimestamp !== undefined) throw beingDeleted(live);
     const applied = await services.apply(desired, live?.metadata.uid);
     const { uid, generation } = applied.metadata;
     settled.set(applied.metadata.name, { uid, generation, digest: digestOf(desired) });
-    if (live === undefined) return "created";
-    return hasSameContent(live, applied) ? "unchanged" : "updated";
+    if (live === undefined) return { action: "created", uid };
+    return { action: hasSameContent(live, applied) ? "unchanged" : "updated", uid };
   };
 
-  const remove = async (key: ModelVersionKey, live: LiveInferenceService | undefined): Promise<Action> => {
+  const remove = async (key: ModelVersionKey, live: LiveInferenceService | undefined): Promise<Done> => {
     // What is not ours was not asked to go away; and what is going already needs no second request.
-    if (live === undefined || !isOurs(live, key) || live.metadata.deletionTimestamp !== undefined) return "unchanged";
+    if (live === undefined || !isOurs(live, key) || live.metadata.deletionTimestamp !== undefined) {
+      return { action: "unchanged" };
+    }
     await services.delete(live);
     settled.delete(live.metadata.name);
-    return "deleted";
+    return { action: "deleted", uid: live.metadata.uid };
   };
 
   return {
@@ -114,10 +122,10 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       for (;;) {
         const [decision, live] = await Promise.all([look(), services.get(name)]);
         const desired = decision.kind === "serve" ? await mlflowClock.during(render(decision.version)) : undefined;
-        let action: Action = "ignored";
+        let done: Done = { action: "ignored" };
         try {
-          if (desired !== undefined) action = await kubernetesClock.during(serve(key, desired, live));
-          else if (decision.kind === "remove") action = await kubernetesClock.during(remove(key, live));
+          if (desired !== undefined) done = await kubernetesClock.during(serve(key, desired, live));
+          else if (decision.kind === "remove") done = await kubernetesClock.during(remove(key, live));
         } catch (error) {
           const delay = isRace(error, live) ? delays.next() : undefined;
           if (delay === undefined || delay.done) throw error;
@@ -126,7 +134,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         }
         return {
           outcome: {
-            action,
+            ...done,
             inferenceService: name,
             namespace: services.namespace,
             ...(decision.kind === "serve" ? {} : { reason: decision.reason }),

@@ -45,7 +45,8 @@ describe("what happens between the look at MLflow and the act", () => {
     await listener.idle();
     await registry.setTag(key, "deploy", "no");
 
-    expect((await deliver(key)).body).toMatchObject({ action: "deleted" });
+    // "deleted", and then made again; or not deleted at all, where KServe's controller made the first Delete a conflict.
+    expect((await deliver(key)).status).toBe(200);
     await listener.idle();
 
     expect(await deployed()).toEqual([`mlflow-${key.model}-v1`]);

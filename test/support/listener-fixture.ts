@@ -8,19 +8,13 @@ import type { InferenceServices } from "../../capabilities/kserve/inference-serv
 import { createListener } from "../../capabilities/listener";
 import type { Listener } from "../../capabilities/listener";
 import type { ModelVersionKey } from "../../capabilities/model-version-key";
-import type { Log } from "../../capabilities/operations/logging";
 import { sign } from "../../capabilities/webhook/signature";
 import { createNamespace } from "../testbed/namespaces";
 import { kubeConfigFrom } from "./kube-config";
+import { recordingLog } from "./unit/recording-log";
+import type { RecordedLine } from "./unit/recording-log";
 
 export const SECRET = "a secret that only MLflow and the module know";
-
-/** One line that the module logged. */
-export interface LoggedLine {
-  readonly level: "debug" | "info" | "warn" | "error";
-  readonly fields: Readonly<Record<string, unknown>>;
-  readonly message: string;
-}
 
 /** An answer of the endpoint. */
 export interface Answer {
@@ -35,7 +29,7 @@ export interface RunningListener {
   readonly namespace: string;
   /** Base URL of the endpoint. */
   readonly url: string;
-  readonly logged: readonly LoggedLine[];
+  readonly logged: readonly RecordedLine[];
   /** Names of the module's services in the cluster; one that is on its way out (KServe's finalizer) is none. */
   deployed: () => Promise<string[]>;
   /** Sends a delivery as MLflow would: signed, now, about the deploy tag of a version. */
@@ -75,12 +69,12 @@ export async function startListener(options: ListenerFixtureOptions = {}): Promi
   const environment = Object.fromEntries(
     Object.entries(settings).map(([name, value]) => [`MLFLOW_KSERVE_${name}`, value]),
   );
-  const logged: LoggedLine[] = [];
+  const { log, lines: logged } = recordingLog();
   const apiServer = connectToApiServer(15_000, kubeConfigFrom(inject("kubeconfig")));
   const listener = createListener({
     ...readConfiguration(environment),
     apiServer: options.wrapApiServer?.(apiServer) ?? apiServer,
-    log: collectingLog(logged),
+    log,
   });
   running.push(listener);
   const { port } = await listener.serve();
@@ -126,13 +120,4 @@ export async function startListener(options: ListenerFixtureOptions = {}): Promi
 /** A model name that no other test has, with what the test is about. */
 export function uniqueModel(about: string): string {
   return `${about}-${randomUUID().slice(0, 8)}`;
-}
-
-function collectingLog(lines: LoggedLine[]): Log {
-  const at =
-    (level: LoggedLine["level"]) =>
-    (fields: unknown, message?: unknown): void => {
-      lines.push({ level, fields: fields as LoggedLine["fields"], message: String(message) });
-    };
-  return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }

@@ -1,0 +1,64 @@
+import { randomBytes } from "node:crypto";
+import { BoundedCache } from "../operations/bounded-cache";
+import type { Log } from "../operations/logging";
+import { messageOf } from "../operations/logging";
+import type { ApiServer } from "./api-server";
+
+/** Milliseconds in which the same event about the same service is recorded once: polls repeat what deliveries say. */
+const REPEAT_AFTER = 600_000;
+const CAPACITY = 10_000;
+
+/** Kubernetes' limit for the message of an Event. */
+const MAXIMUM_MESSAGE_LENGTH = 1024;
+
+export interface ServiceEvent {
+  readonly type: "Normal" | "Warning";
+  /** One word in camel case, as `kubectl describe` shows it: Deployed, Removed, Refused, … */
+  readonly reason: string;
+  readonly message: string;
+  /** The InferenceService that it is about, whether it exists or not. */
+  readonly name: string;
+  /** Its uid when it exists, so that `kubectl describe` finds the event. */
+  readonly uid?: string | undefined;
+}
+
+/** Records Kubernetes Events about InferenceServices, in their namespace. Never throws and never has to be waited for. */
+export type EventRecorder = (event: ServiceEvent) => void;
+
+/** @param now milliseconds on a clock that only goes forward */
+export function createEventRecorder(
+  apiServer: ApiServer,
+  namespace: string,
+  log: Log,
+  now: () => number = () => performance.now(),
+): EventRecorder {
+  const recorded = new BoundedCache<number>(CAPACITY);
+  return ({ type, reason, message, name, uid }) => {
+    const identity = JSON.stringify([name, uid, reason, message]);
+    const last = recorded.get(identity);
+    if (last !== undefined && now() - last < REPEAT_AFTER) return;
+    recorded.set(identity, now());
+    const time = new Date().toISOString();
+    const regarding = { apiVersion: "serving.kserve.io/v1beta1", kind: "InferenceService", name, namespace };
+    const body = {
+      apiVersion: "v1",
+      kind: "Event",
+      // As client-go names events: the object's name and something unique.
+      metadata: { name: `${name}.${randomBytes(8).toString("hex")}`, namespace },
+      involvedObject: { ...regarding, ...(uid === undefined ? {} : { uid }) },
+      type,
+      reason,
+      message: message.length > MAXIMUM_MESSAGE_LENGTH ? `${message.slice(0, MAXIMUM_MESSAGE_LENGTH - 1)}…` : message,
+      firstTimestamp: time,
+      lastTimestamp: time,
+      count: 1,
+      source: { component: "mlflow-kserve" },
+      reportingComponent: "mlflow-kserve",
+      reportingInstance: process.env.HOSTNAME ?? "mlflow-kserve",
+    };
+    apiServer({ method: "POST", path: `/api/v1/namespaces/${namespace}/events`, body }).catch((error: unknown) => {
+      recorded.delete(identity);
+      log.debug({ inference_service: name, cause: messageOf(error) }, "The event could not be recorded");
+    });
+  };
+}

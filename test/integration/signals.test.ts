@@ -1,0 +1,78 @@
+import { describe, expect, inject, it } from "vitest";
+import { gatherVariables } from "../../capabilities/cluster-variables";
+import { readConfiguration } from "../../capabilities/configuration";
+import { connectToApiServer } from "../../capabilities/kserve/api-server";
+import { readOwnUsername } from "../../capabilities/kserve/own-identity";
+import { kubeConfigFrom } from "../support/kube-config";
+import { startListener, uniqueModel } from "../support/listener-fixture";
+import { openRegistry } from "../support/mlflow-registry";
+import { recordingLog } from "../support/unit/recording-log";
+import { waitFor } from "../support/waiting";
+import { createNamespace, testKubectl } from "../testbed/namespaces";
+
+const registry = openRegistry(inject("mlflowTrackingUri"));
+
+describe("Kubernetes Events", () => {
+  it("tell in `kubectl describe` what was done", async () => {
+    const { deliver, namespace } = await startListener();
+    const key = await registry.register(uniqueModel("told"), "s3://models/x", { deploy: "true" });
+    await deliver(key);
+
+    const name = `mlflow-${key.model}-v1`;
+    const described = await waitFor("the event", async () => {
+      const text = await testKubectl()(["describe", "inferenceservice", name, "-n", namespace]);
+      return text.includes("Deployed") ? text : undefined;
+    });
+    expect(described).toMatch(/Normal +Deployed +.*mlflow-kserve +".*" version 1 is served, because it is tagged/);
+  });
+
+  it("tell in the namespace what cannot be served, once", async () => {
+    const { deliver, namespace } = await startListener();
+    const key = await registry.register(uniqueModel("dbfs"), "dbfs:/x", { deploy: "true" });
+    await deliver(key);
+    await deliver(key);
+
+    const listEvents = (): Promise<string> => testKubectl()(["get", "events", "-n", namespace, "-o", "json"]);
+    const events = await waitFor("the event", async () => {
+      const { items } = JSON.parse(await listEvents()) as { items: Record<string, unknown>[] };
+      return items.length > 0 ? items : undefined;
+    });
+    expect(events).toHaveLength(1);
+    expect(events[0]).toMatchObject({
+      type: "Warning",
+      reason: "Refused",
+      message: expect.stringMatching(/cannot be served: .*dbfs.*: copy the model to object storage/) as string,
+    });
+  });
+});
+
+describe("settings from the cluster", () => {
+  it("come from ConfigMap and Secret when the environment does not have them", async () => {
+    const namespace = await createNamespace("settings");
+    const { log } = recordingLog();
+    const apiServer = connectToApiServer(15_000, kubeConfigFrom(inject("kubeconfig")));
+    const create = (...args: string[]): Promise<string> => testKubectl()(["create", "-n", namespace, ...args]);
+    await create(
+      ...["configmap", "mlflow-kserve-config", "--from-literal=MLFLOW_KSERVE_MLFLOW_TRACKING_URI=http://mlflow:5000"],
+      "--from-literal=MLFLOW_KSERVE_INFERENCE_SERVICE_TEMPLATE=mlflow-kserve-template/small.yaml",
+    );
+    const template =
+      "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nspec: {predictor: {model: {storageUri: '{{storage_uri}}'}}}";
+    await create("configmap", "mlflow-kserve-template", `--from-literal=small.yaml=${template}`);
+    await create("secret", "generic", "mlflow-webhook-secret", "--from-literal=secret=geheim");
+
+    const { variables, readSecret } = await gatherVariables({}, apiServer, namespace, log);
+    const { settings } = readConfiguration(variables);
+
+    expect(settings).toMatchObject({ MLFLOW_TRACKING_URI: "http://mlflow:5000", MLFLOW_WEBHOOK_SECRET: "geheim" });
+    expect(settings.INFERENCE_SERVICE_TEMPLATE).toContain("{{storage_uri}}");
+    expect(await readSecret?.()).toBe("geheim");
+  });
+
+  it("include who the module is, as admission will see it", async () => {
+    const apiServer = connectToApiServer(15_000, kubeConfigFrom(inject("kubeconfig")));
+    const username = await readOwnUsername(apiServer, recordingLog().log);
+    const expected = await testKubectl()(["auth", "whoami", "-o", "jsonpath={.status.userInfo.username}"]);
+    expect(username).toBe(expected);
+  });
+});
