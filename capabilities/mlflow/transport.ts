@@ -23,6 +23,8 @@ export interface MlflowTransportOptions {
   readonly certificates?: string | undefined;
   /** MLflow's certificate is not checked. */
   readonly insecureTls?: boolean;
+  /** Over TLS too, every call gets a connection of its own, which may lead to another of MLflow's processes. */
+  readonly freshConnections?: boolean;
 }
 
 export interface MlflowCall {
@@ -85,10 +87,13 @@ export function createMlflowTransport(options: MlflowTransportOptions): MlflowTr
  * connection the second waits some 40 ms for the kernel's delayed acknowledgement of the first. Over TLS a new
  * connection costs more than that is worth, and what ends TLS usually joins the pieces.
  */
-function agentFor(base: URL, { certificates, insecureTls }: MlflowTransportOptions): http.Agent | https.Agent {
+function agentFor(
+  base: URL,
+  { certificates, insecureTls, freshConnections }: MlflowTransportOptions,
+): http.Agent | https.Agent {
   if (base.protocol !== "https:") return new http.Agent({ keepAlive: false });
   return new https.Agent({
-    keepAlive: true,
+    keepAlive: freshConnections !== true,
     rejectUnauthorized: insecureTls !== true,
     ...(certificates === undefined ? {} : { ca: certificates }),
   });

@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { rejectionOf } from "../../test/support/unit/outcomes";
 import { MlflowError } from "./errors";
 import type { MlflowCall, MlflowTransport } from "./transport";
-import { registerWebhook } from "./webhook-registration";
+import { changesOf, registerWebhook, removeWebhook, testWebhook } from "./webhook-registration";
+import type { RegisteredWebhook } from "./webhook-registration";
 
 interface Webhook {
   readonly webhook_id: string;
@@ -114,5 +115,113 @@ describe("registerWebhook", () => {
     expect(error).toBeInstanceOf(MlflowError);
     expect(error.message).toMatch(/^webhooks was answered in an unknown form: webhooks?: .*$/);
     expect(error.message).not.toContain("geheim");
+  });
+});
+
+/** A store like MLflow's: what one caller creates, the others see; ids and times count up. */
+function sharedMlflow(): { readonly transport: MlflowTransport; readonly held: Map<string, Webhook> } {
+  const held = new Map<string, Webhook>();
+  let made = 0;
+  const transport: MlflowTransport = async ({ method, path }) => {
+    await Promise.resolve(); // other callers come between two calls
+    const id = path.replace("webhooks/", "");
+    if (method === "GET") return { webhooks: [...held.values()] };
+    if (method === "POST") {
+      const created = webhook(`id-${++made}`, made);
+      held.set(created.webhook_id, created);
+      return { webhook: created };
+    }
+    if (!held.has(id)) throw new MlflowError("refused", "not found", "RESOURCE_DOES_NOT_EXIST");
+    if (method === "DELETE") held.delete(id);
+    return {};
+  };
+  return { transport, held };
+}
+
+describe("replicas that register at once", () => {
+  it("end up with the same single webhook", async () => {
+    const { transport, held } = sharedMlflow();
+    const results = await Promise.all([1, 2, 3].map(() => registerWebhook(transport, REGISTRATION)));
+    expect([...held.keys()]).toEqual(["id-1"]);
+    expect(results.map(({ id }) => id)).toEqual(["id-1", "id-1", "id-1"]);
+  });
+
+  it("do not give up because another one deleted the webhook that was to be updated", async () => {
+    const { transport, held } = sharedMlflow();
+    let deletions = 0;
+    held.set("doomed", webhook("doomed", 0));
+    const meddling: MlflowTransport = call => {
+      if (call.method === "PATCH" && deletions++ === 0) held.delete("doomed");
+      return transport(call);
+    };
+    expect(await registerWebhook(meddling, REGISTRATION)).toEqual({ id: "id-1", action: "created" });
+  });
+
+  it("give up when that never ends", async () => {
+    const transport: MlflowTransport = ({ method }) =>
+      method === "GET"
+        ? Promise.resolve({ webhooks: [webhook("ghost", 1)] })
+        : Promise.reject(new MlflowError("refused", "not found", "RESOURCE_DOES_NOT_EXIST"));
+    expect(await rejectionOf(registerWebhook(transport, REGISTRATION))).toMatchObject({
+      code: "RESOURCE_DOES_NOT_EXIST",
+    });
+  });
+
+  it("prefer the webhook with their own URL to an older one that leads elsewhere", async () => {
+    const { transport, changes } = mlflowWith(webhook("theirs", 1, { url: "http://other" }), webhook("ours", 2));
+    expect((await registerWebhook(transport, REGISTRATION)).id).toBe("ours");
+    expect(changes.map(({ method, path }) => [method, path])).toEqual([["PATCH", "webhooks/ours"]]);
+  });
+});
+
+describe("removeWebhook", () => {
+  it("takes a webhook that is gone for removed, and nothing else", async () => {
+    const { transport } = sharedMlflow();
+    await removeWebhook(transport, "nope");
+    const broken: MlflowTransport = () => Promise.reject(new MlflowError("unreachable", "down"));
+    expect((await rejectionOf(removeWebhook(broken, "nope"))).message).toBe("down");
+  });
+});
+
+describe("testWebhook", () => {
+  it("returns what MLflow says of its delivery, with or without an answer", async () => {
+    const calls: MlflowCall[] = [];
+    const answers = [
+      { result: { success: true, response_status: 200, response_body: "{}" } },
+      { result: { error_message: "no" } },
+    ];
+    const transport: MlflowTransport = call => {
+      calls.push(call);
+      return Promise.resolve(answers.shift());
+    };
+    expect(await testWebhook(transport, "a/b")).toEqual({
+      success: true,
+      response_status: 200,
+      response_body: "{}",
+      error_message: "",
+    });
+    expect(await testWebhook(transport, "a/b")).toEqual({ success: false, response_body: "", error_message: "no" });
+    expect(calls[0]).toEqual({ method: "POST", path: "webhooks/a%2Fb/test", body: {} });
+  });
+});
+
+describe("changesOf", () => {
+  const own: RegisteredWebhook = { ...webhook("own", 1), status: "ACTIVE", events: [...SETTINGS.events].reverse() };
+  const elsewhere = { ...own, webhook_id: "x", url: "https://other" };
+
+  it.each<[string, RegisteredWebhook[], string[]]>([
+    ["nothing, whatever the order of the events", [own], []],
+    ["nothing for one of the same name elsewhere", [elsewhere, own], []],
+    ["a deletion", [], ["deleted"]],
+    ["a replacement", [{ ...own, webhook_id: "other" }], ["replaced by another"]],
+    ["a duplicate", [own, { ...own, webhook_id: "other" }], ["duplicated"]],
+    [
+      "several changes",
+      [{ ...own, status: "DISABLED", url: "https://other", events: [] }],
+      ["disabled", "given another URL", "given other events"],
+    ],
+    ["events too many", [{ ...own, events: [...own.events, { entity: "X", action: "Y" }] }], ["given other events"]],
+  ])("finds %s", (_, found, changes) => {
+    expect(changesOf(found, "own", URL)).toEqual(changes);
   });
 });

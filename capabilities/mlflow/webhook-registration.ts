@@ -13,11 +13,26 @@ const webhookSchema = z.object({
 });
 const listAnswer = z.object({ webhooks: z.array(webhookSchema).default([]), next_page_token: z.string().optional() });
 const webhookAnswer = z.object({ webhook: webhookSchema });
+const testAnswer = z.object({
+  result: z.object({
+    success: z.boolean().default(false),
+    response_status: z.number().optional(),
+    response_body: z.string().default(""),
+    error_message: z.string().default(""),
+  }),
+});
 
 /** 10,000 webhooks; a list with more pages is going in circles. */
 const MAXIMUM_PAGES = 100;
 
-type RegisteredWebhook = z.output<typeof webhookSchema>;
+/** How often a registration begins anew because another replica deleted the webhook under it. */
+const MAXIMUM_ROUNDS = 3;
+
+/** A webhook as MLflow lists it; its secret is never shown. */
+export type RegisteredWebhook = z.output<typeof webhookSchema>;
+
+/** What came of one test delivery that MLflow made: an answer, or why there was none. */
+export type DeliveryTest = z.output<typeof testAnswer>["result"];
 
 /** The events that wake the module, as MLflow's webhook API names them. */
 const EVENTS = [
@@ -34,32 +49,83 @@ export interface WebhookRegistration {
 /**
  * Makes MLflow hold exactly one webhook of this name with this URL, secret and our events: creates it, updates it, and
  * deletes further ones of the same name and URL (MLflow does not keep names unique, so replicas that start together may
- * each create one). The oldest stays, so all replicas choose the same. MLflow never shows a secret, so it is always set.
+ * each create one). All replicas choose the same one to stay. MLflow never shows a secret, so it is always set.
  *
+ * @param onCreated told of a webhook that was made, also when what follows fails and it should be removed again
  * @returns the id of the webhook, and what was done
  * @throws MlflowError when MLflow refuses or cannot be reached
  */
 export async function registerWebhook(
   transport: MlflowTransport,
   registration: WebhookRegistration,
+  onCreated: (id: string) => void = () => undefined,
 ): Promise<{ id: string; action: "created" | "updated" }> {
-  const { name, url, secret } = registration;
-  const settings = { name, url, secret, events: EVENTS, status: "ACTIVE" };
-  const [existing, ...duplicates] = await webhooksNamed(transport, name);
-  if (existing === undefined) {
-    const call: MlflowCall = { method: "POST", path: "webhooks", body: settings };
-    const created = parse(webhookAnswer, await transport(call), call);
-    return { id: created.webhook.webhook_id, action: "created" };
+  for (let round = 1; ; round++) {
+    try {
+      return await registerOnce(transport, registration, onCreated);
+    } catch (error) {
+      if (round >= MAXIMUM_ROUNDS || !isGone(error)) throw error;
+    }
   }
-  await transport({ method: "PATCH", path: `webhooks/${encodeURIComponent(existing.webhook_id)}`, body: settings });
-  for (const duplicate of duplicates.filter(webhook => webhook.url === url)) {
-    await transport({ method: "DELETE", path: `webhooks/${encodeURIComponent(duplicate.webhook_id)}` });
-  }
-  return { id: existing.webhook_id, action: "updated" };
 }
 
-/** Oldest first; all of them or an error, since one that is not seen would be made a second time. */
-async function webhooksNamed(transport: MlflowTransport, name: string): Promise<RegisteredWebhook[]> {
+async function registerOnce(
+  transport: MlflowTransport,
+  { name, url, secret }: WebhookRegistration,
+  onCreated: (id: string) => void,
+): Promise<{ id: string; action: "created" | "updated" }> {
+  const settings = { name, url, secret, events: EVENTS, status: "ACTIVE" };
+  let found = await webhooksOf(transport, { name, url });
+  let created: string | undefined;
+  if (found.length === 0) {
+    const call: MlflowCall = { method: "POST", path: "webhooks", body: settings };
+    created = parse(webhookAnswer, await transport(call), call).webhook.webhook_id;
+    onCreated(created);
+    // Other replicas may have done the same since we looked: whoever looks last sees all of them.
+    found = await webhooksOf(transport, { name, url });
+  }
+  const [kept, ...others] = found;
+  if (kept === undefined) return { id: created ?? "", action: "created" };
+  if (kept.webhook_id !== created) await transport({ method: "PATCH", path: pathOf(kept.webhook_id), body: settings });
+  for (const duplicate of others.filter(webhook => webhook.url === url)) {
+    await removeWebhook(transport, duplicate.webhook_id);
+  }
+  return { id: kept.webhook_id, action: created === undefined ? "updated" : "created" };
+}
+
+/**
+ * Deletes a webhook; one that is gone already is as good as deleted.
+ *
+ * @throws MlflowError
+ */
+export async function removeWebhook(transport: MlflowTransport, id: string): Promise<void> {
+  try {
+    await transport({ method: "DELETE", path: pathOf(id) });
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
+}
+
+/**
+ * Has MLflow send an example of our events to the webhook, signed like any other delivery.
+ *
+ * @throws MlflowError when MLflow does not do it
+ */
+export async function testWebhook(transport: MlflowTransport, id: string): Promise<DeliveryTest> {
+  const call: MlflowCall = { method: "POST", path: `${pathOf(id)}/test`, body: {} };
+  return parse(testAnswer, await transport(call), call).result;
+}
+
+/**
+ * All webhooks of the name: those with our URL first, then the oldest first. All of them or an error, since one that is
+ * not seen would be made a second time.
+ *
+ * @throws MlflowError
+ */
+export async function webhooksOf(
+  transport: MlflowTransport,
+  { name, url }: Pick<WebhookRegistration, "name" | "url">,
+): Promise<RegisteredWebhook[]> {
   const found: RegisteredWebhook[] = [];
   const seenTokens = new Set<string>();
   let pageToken: string | undefined;
@@ -75,6 +141,36 @@ async function webhooksNamed(transport: MlflowTransport, name: string): Promise<
     seenTokens.add(pageToken ?? "");
   } while (pageToken);
   return found.sort(
-    (one, other) => one.creation_timestamp - other.creation_timestamp || (one.webhook_id < other.webhook_id ? -1 : 1),
+    (one, other) =>
+      Number(other.url === url) - Number(one.url === url) ||
+      one.creation_timestamp - other.creation_timestamp ||
+      (one.webhook_id < other.webhook_id ? -1 : 1),
   );
+}
+
+/** What others changed on our webhook, in words; empty when all is as it should be. */
+export function changesOf(found: readonly RegisteredWebhook[], id: string, url: string): string[] {
+  const own = found.find(webhook => webhook.webhook_id === id);
+  if (own === undefined) return [found.length === 0 ? "deleted" : "replaced by another"];
+  const changes: string[] = [];
+  if (own.status !== "ACTIVE") changes.push("disabled");
+  if (own.url !== url) changes.push("given another URL");
+  if (eventsIn(own.events) !== eventsIn(EVENTS)) changes.push("given other events");
+  if (found.some(webhook => webhook !== own && webhook.url === url)) changes.push("duplicated");
+  return changes;
+}
+
+function eventsIn(events: readonly { readonly entity: string; readonly action: string }[]): string {
+  return events
+    .map(({ entity, action }) => `${entity}.${action}`)
+    .sort()
+    .join();
+}
+
+function pathOf(id: string): string {
+  return `webhooks/${encodeURIComponent(id)}`;
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof MlflowError && error.code === "RESOURCE_DOES_NOT_EXIST";
 }

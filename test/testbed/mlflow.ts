@@ -16,6 +16,8 @@ export interface MlflowOptions {
   readonly python?: string;
   /** Where its log goes; a new folder when left out. */
   readonly logDirectory?: string;
+  /** SQLite file to use, which stays when the server ends; one of its own when left out. */
+  readonly database?: string;
   /** Server processes; MLflow's default, four, when left out. */
   readonly workers?: number;
   readonly progress?: (message: string) => void;
@@ -63,13 +65,13 @@ async function findPython(progress: (message: string) => void): Promise<string> 
 export async function startMlflowServer(
   run: Run,
   python: string,
-  { environment, workers }: Pick<MlflowOptions, "environment" | "workers">,
+  { environment, workers, ...options }: Pick<MlflowOptions, "environment" | "workers" | "database">,
 ): Promise<MlflowServer> {
   const port = await freePort();
   const trackingUri = `http://127.0.0.1:${port}`;
   // Copied only now: a server that is started again goes on with what it had.
-  const database = join(run.directory, "mlflow.db");
-  if (existsSync(emptyDatabaseOf(python))) copyFileSync(emptyDatabaseOf(python), database);
+  const database = options.database ?? join(run.directory, "mlflow.db");
+  if (!existsSync(database) && existsSync(emptyDatabaseOf(python))) copyFileSync(emptyDatabaseOf(python), database);
   const definition: PartDefinition = {
     name: "mlflow",
     command: python,
