@@ -59,12 +59,24 @@ const listSchema = z.object({
 /** An InferenceService as it is in the cluster. */
 export type LiveInferenceService = z.output<typeof liveSchema>;
 
+/** A part of all InferenceServices with our label. */
+export interface InferenceServicePage {
+  readonly items: readonly LiveInferenceService[];
+  /** Names the next page for some minutes; undefined on the last. */
+  readonly next: string | undefined;
+}
+
 /** The InferenceServices of one namespace. Every method throws {@link KubernetesError}. */
 export interface InferenceServices {
   readonly namespace: string;
   get: (name: string) => Promise<LiveInferenceService | undefined>;
   /** All with our label, or an error: never a part of them. */
   listManaged: () => Promise<LiveInferenceService[]>;
+  /**
+   * One page of those with our label. A `next` that is too old fails with Expired (410), one that never was with
+   * BadRequest (400).
+   */
+  listPage: (limit: number, next?: string) => Promise<InferenceServicePage>;
   /**
    * Server-side apply. With `replaces` (the uid of the object that was read) fields that others changed are taken back,
    * and the request fails when the object is not that one any more; without, it is meant to create, and fails with
@@ -80,8 +92,20 @@ export interface InferenceServices {
 export function createInferenceServices(apiServer: ApiServer, namespace: string): InferenceServices {
   const collection = `/apis/serving.kserve.io/v1beta1/namespaces/${encodeURIComponent(namespace)}/inferenceservices`;
   const pathOf = (name: string): string => `${collection}/${encodeURIComponent(name)}`;
+  const listPage: InferenceServices["listPage"] = async (limit, next) => {
+    const query = {
+      labelSelector: `${MANAGED_BY_LABEL}=${MANAGED_BY}`,
+      limit: String(limit),
+      ...(next === undefined ? {} : { continue: next }),
+    };
+    const page = parse(listSchema, (await apiServer({ method: "GET", path: collection, query })).body);
+    const following = page.metadata.continue;
+    // The last page's is an empty text.
+    return { items: page.items, next: following === "" ? undefined : following };
+  };
   return {
     namespace,
+    listPage,
 
     async get(name) {
       try {
@@ -96,14 +120,9 @@ export function createInferenceServices(apiServer: ApiServer, namespace: string)
       const found: LiveInferenceService[] = [];
       let next: string | undefined;
       do {
-        const query = {
-          labelSelector: `${MANAGED_BY_LABEL}=${MANAGED_BY}`,
-          limit: String(LIST_PAGE_SIZE),
-          ...(next === undefined ? {} : { continue: next }),
-        };
-        const page = parse(listSchema, (await apiServer({ method: "GET", path: collection, query })).body);
+        const page = await listPage(LIST_PAGE_SIZE, next);
         found.push(...page.items);
-        next = page.metadata.continue;
+        next = page.next;
       } while (next);
       return found;
     },

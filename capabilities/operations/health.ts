@@ -1,8 +1,24 @@
+import { version } from "../../package.json";
+
 /** Whether the systems that the module works between can be reached. */
 export interface Health {
   readonly mlflowConnected: boolean;
   readonly kubernetesConnected: boolean;
 }
+
+/** What does the work: deliveries, the poll alone because that was asked for, or the poll because deliveries fail. */
+export type Mode = "webhook" | "polling" | "fallback" | "starting";
+
+/** How the module works at the moment. */
+export interface ModuleStatus {
+  readonly mode: Mode;
+  /** Why it is that mode, where a person might want another. */
+  readonly cause?: string | undefined;
+  readonly lastSuccessfulPoll?: Date | undefined;
+}
+
+/** The module's version, as package.json has it. */
+export const VERSION: string = version;
 
 /** Milliseconds that an answer is kept, so that asking often costs MLflow and the API server nothing. */
 const LIFETIME = 2_000;

@@ -27,7 +27,11 @@ export const settingsSchema = z.object({
   }),
   MLFLOW_WEBHOOK_NAME: z
     .string()
-    .max(256, { error: "is longer than 256 characters" })
+    // As MLflow validates it (mlflow/utils/validation.py).
+    .regex(/^(?=.{1,63}$)[a-z0-9]([a-z0-9._-]*[a-z0-9])?$/i, {
+      error:
+        "is no webhook name; use at most 63 letters, digits, dots, underscores and dashes, with a letter or digit at both ends",
+    })
     .prefault("mlflow-kserve")
     .meta({ description: "Name of the webhook in MLflow." }),
   APP_HOST: z.string().prefault("0.0.0.0").meta({ description: "Address that the endpoint listens on." }),

@@ -96,7 +96,7 @@ describe("parseSettings", () => {
     ["MLFLOW_TRACKING_URI", "databricks", "is not an http:// or https:// URL"],
     ["MLFLOW_WEBHOOK_URL", "ftp://me/webhook", "give the URL at which MLflow reaches this module, ending in /webhook"],
     ["MLFLOW_WEBHOOK_URL", "http://me/webhook#there", "is not an http:// or https:// URL"],
-    ["MLFLOW_WEBHOOK_NAME", "n".repeat(257), "is longer than 256 characters"],
+    ["MLFLOW_WEBHOOK_NAME", "n".repeat(64), "is no webhook name; use at most 63 letters"],
     ["APP_PORT", "65536", "must be a TCP port from 0 to 65535"],
     ["APP_PORT", "-1", "must be a TCP port from 0 to 65535"],
     ["APP_PORT", "80.5", "must be a TCP port from 0 to 65535"],

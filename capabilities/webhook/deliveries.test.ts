@@ -5,10 +5,13 @@ import type { RecordedLine } from "../../test/support/unit/recording-log";
 import { KubernetesError } from "../kserve/api-server";
 import { MlflowError } from "../mlflow/errors";
 import type { ModelVersionKey } from "../model-version-key";
+import { createMetrics } from "../operations/metrics";
 import { ForeignObjectError, RefusedError } from "../reconciliation/errors";
 import type { Outcome } from "../reconciliation/reconciler";
 import { createDeliveryHandler } from "./deliveries";
-import type { JsonAnswer } from "./http-server";
+import { errorAnswer } from "./http-server";
+import type { HttpRequest, JsonAnswer } from "./http-server";
+import { BodyError } from "./request-body";
 import { sign } from "./signature";
 
 const EVENT = {
@@ -19,6 +22,7 @@ const EVENT = {
 };
 const BODY = JSON.stringify(EVENT);
 const ID = "7d8f3c1e-0000-4000-8000-000000000001";
+const JSON_TYPE = { "content-type": "application/json" };
 const OUTCOME: Outcome = {
   action: "created",
   inferenceService: "mlflow-iris-v3",
@@ -30,14 +34,21 @@ const OUTCOME: Outcome = {
 interface Setup {
   readonly reconcile?: (key: ModelVersionKey) => Promise<Outcome>;
   readonly secrets?: () => readonly string[];
+  readonly maximumUnderWay?: number;
+  /** Changes the request itself. */
+  readonly request?: Partial<HttpRequest>;
 }
 
-function setUp({ reconcile = () => Promise.resolve(OUTCOME), secrets = () => ["geheim"] }: Setup = {}): {
+function setUp(setup: Setup = {}): {
   readonly lines: readonly RecordedLine[];
   readonly reconciled: readonly ModelVersionKey[];
+  /** The lines of the metrics that begin so and are not 0. */
+  readonly counted: (name: string) => Promise<string[]>;
   readonly deliver: (body?: string, headers?: Readonly<Record<string, string | undefined>>) => Promise<JsonAnswer>;
 } {
+  const { reconcile = () => Promise.resolve(OUTCOME), secrets = () => ["geheim"], maximumUnderWay } = setup;
   const { log, lines } = recordingLog();
+  const metrics = createMetrics();
   const reconciled: ModelVersionKey[] = [];
   const handler = createDeliveryHandler({
     secrets,
@@ -48,16 +59,32 @@ function setUp({ reconcile = () => Promise.resolve(OUTCOME), secrets = () => ["g
       return reconcile(key);
     },
     log,
+    maximumUnderWay,
+    metrics,
   });
+  const counted = async (name: string): Promise<string[]> =>
+    (await metrics.render()).split("\n").filter(line => line.startsWith(name) && !line.endsWith(" 0"));
   const deliver = (body = BODY, headers: Readonly<Record<string, string | undefined>> = {}): Promise<JsonAnswer> => {
     const bytes = Buffer.from(body);
     const timestamp = headers["x-mlflow-timestamp"] ?? String(Math.floor(Date.now() / 1000));
     const signature = sign("geheim", ID, timestamp, bytes);
-    const correct = { "x-mlflow-delivery-id": ID, "x-mlflow-timestamp": timestamp, "x-mlflow-signature": signature };
+    const correct = {
+      ...JSON_TYPE,
+      "x-mlflow-delivery-id": ID,
+      "x-mlflow-timestamp": timestamp,
+      "x-mlflow-signature": signature,
+    };
     const all: Readonly<Record<string, string | undefined>> = { ...correct, ...headers };
-    return handler({ header: name => all[name], body: bytes });
+    return handler({
+      id: ID,
+      header: name => all[name],
+      query: new URLSearchParams(),
+      body: () => Promise.resolve(bytes),
+      closing: false,
+      ...setup.request,
+    });
   };
-  return { lines, reconciled, deliver };
+  return { lines, reconciled, counted, deliver };
 }
 
 describe("a delivery about the deploy tag", () => {
@@ -187,6 +214,73 @@ describe("a delivery that is refused", () => {
     expect(reconciled).toEqual([]);
   });
 
+  it.each([
+    [{ "content-type": undefined }, "the header Content-Type must be application/json"],
+    [{ "content-type": "text/plain" }, "the header Content-Type must be application/json"],
+    [{ "content-type": "application/json; charset=latin1" }, "the header Content-Type must be application/json"],
+    [{ "content-encoding": "gzip" }, "the header Content-Encoding is not supported: send the JSON as it is"],
+    [{ "content-encoding": "" }, "the header Content-Encoding is not supported: send the JSON as it is"],
+  ])("for the headers %o is answered 415", async (headers, message) => {
+    const { deliver, reconciled, counted } = setUp();
+    expect(await deliver(BODY, headers)).toEqual({ status: 415, body: { status: "error", message } });
+    expect(reconciled).toEqual([]);
+    expect(await counted("webhook_deliveries_rejected_total")).toEqual([
+      'webhook_deliveries_rejected_total{reason="unsupported_media_type"} 1',
+    ]);
+  });
+
+  it.each(["application/json; charset=utf-8", 'Application/JSON;charset="UTF-8"'])("is not for %s", async type => {
+    expect((await setUp().deliver(BODY, { "content-type": type })).status).toBe(200);
+  });
+
+  it("for its size gets the server's answer, and is counted", async () => {
+    const tooLarge = (): Promise<Buffer> => Promise.reject(new BodyError(errorAnswer(413, "too large")));
+    const { deliver, counted, lines } = setUp({ request: { body: tooLarge } });
+    expect(await deliver()).toEqual(errorAnswer(413, "too large"));
+    expect(lines).toMatchObject([{ message: "Delivery refused", fields: { status: 413, cause: "too large" } }]);
+    expect(await counted("webhook_deliveries_rejected_total")).toEqual([
+      'webhook_deliveries_rejected_total{reason="too_large"} 1',
+    ]);
+  });
+
+  it("because the server is being closed is answered 503: MLflow tries again", async () => {
+    const { deliver, reconciled } = setUp({ request: { closing: true } });
+    expect(await deliver()).toEqual({
+      status: 503,
+      body: { status: "error", message: "the module is shutting down" },
+      headers: { "retry-after": "5" },
+    });
+    expect(reconciled).toEqual([]);
+  });
+
+  it("because too many are under way is answered 429, and only as long as they are", async () => {
+    const work = deferred<Outcome>();
+    const { deliver, counted } = setUp({ maximumUnderWay: 2, reconcile: () => work.promise });
+    const first = [deliver(), deliver()];
+    expect(await deliver()).toEqual({
+      status: 429,
+      body: { status: "error", message: "2 deliveries are under way already; try again" },
+      headers: { "retry-after": "1" },
+    });
+    // Neither these nor those without the secret take anybody's place, nor are they turned away for the crowd.
+    expect((await deliver(JSON.stringify({ ...EVENT, entity: "prompt" }))).status).toBe(200);
+    expect((await deliver(BODY, { "x-mlflow-signature": "v1,AAAA" })).status).toBe(401);
+    work.resolve(OUTCOME);
+    await Promise.all(first);
+    expect((await deliver()).status).toBe(200);
+    expect(await counted("webhook_deliveries_rejected_total")).toEqual([
+      'webhook_deliveries_rejected_total{reason="unauthenticated"} 1',
+      'webhook_deliveries_rejected_total{reason="overloaded"} 1',
+    ]);
+  });
+
+  it("is logged with the id that the answer has, when it has none of its own", async () => {
+    const { deliver, lines } = setUp({ request: { id: "ours" } });
+    await deliver(BODY, { "x-mlflow-delivery-id": "not a plain token" });
+    expect(lines[0]?.fields).toMatchObject({ request_id: "ours" });
+    expect(lines[0]?.fields).not.toHaveProperty("delivery_id");
+  });
+
   it("tells no secret, in the answer or in the log", async () => {
     const { deliver, lines } = setUp();
     const right = sign("geheim", ID, stale, Buffer.from(BODY)).slice(3);
@@ -219,5 +313,23 @@ describe("secrets", () => {
     expect((await deliver()).status).toBe(401);
     valid = ["other", "geheim"];
     expect((await deliver()).status).toBe(200);
+  });
+});
+
+describe("what is counted", () => {
+  it("are events with known labels only, and the time of those that were worked on", async () => {
+    const { deliver, counted } = setUp();
+    await deliver();
+    await deliver(JSON.stringify({ ...EVENT, action: "deleted" }));
+    await deliver(JSON.stringify({ ...EVENT, entity: "made up", action: "x".repeat(1000) }));
+    await deliver("{");
+    expect(await counted("webhook_events_total")).toEqual([
+      'webhook_events_total{entity="model_version_tag",action="set"} 1',
+      'webhook_events_total{entity="model_version_tag",action="deleted"} 1',
+      'webhook_events_total{entity="other",action="other"} 1',
+    ]);
+    expect(await counted("webhook_processing_duration_seconds_count")).toEqual([
+      "webhook_processing_duration_seconds_count 2",
+    ]);
   });
 });

@@ -20,9 +20,10 @@ interface RunningServer {
 async function start(more: Routes = {}): Promise<RunningServer> {
   const { log, lines } = recordingLog();
   const bodies: number[] = [];
-  const webhook: Handler = ({ body, header }) => {
-    bodies.push(body.length);
-    return Promise.resolve({ status: 200, body: { text: body.toString("utf8").slice(0, 20), kind: header("x-kind") } });
+  const webhook: Handler = async ({ body, header }) => {
+    const read = await body();
+    bodies.push(read.length);
+    return { status: 200, body: { text: read.toString("utf8").slice(0, 20), kind: header("x-kind") } };
   };
   const health: Handler = () => Promise.resolve({ status: 503, body: { status: "unhealthy" } });
   const routes = { "/webhook": { POST: webhook }, "/health": { GET: health }, ...more };

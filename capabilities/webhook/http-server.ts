@@ -1,26 +1,34 @@
+import { randomUUID } from "node:crypto";
 import { createServer } from "node:http";
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Log } from "../operations/logging";
 import { messageOf } from "../operations/logging";
+import { encode, errorAnswer } from "./answers";
+import type { Answer } from "./answers";
+import { LINGER, manageConnections } from "./connections";
+import type { ConnectionLimits, Connections } from "./connections";
+import { BodyError, createBodyReader } from "./request-body";
+import type { TlsFiles } from "./tls";
 
-/** Bytes of a request's body that are read at the most; MLflow's events are below 10 KiB. */
-export const MAXIMUM_BODY_SIZE = 1024 * 1024;
-
-/** An answer; its body is sent as JSON. */
-export interface JsonAnswer {
-  readonly status: number;
-  readonly body: Readonly<Record<string, unknown>>;
-  readonly headers?: Readonly<Record<string, string>>;
-}
+export { errorAnswer } from "./answers";
+export type { Answer, JsonAnswer } from "./answers";
+export { BodyError, MAXIMUM_BODY_SIZE } from "./request-body";
 
 export interface HttpRequest {
+  /** Goes back as `x-request-id`: MLflow's delivery id where it is a plain token, else one of our own. */
+  readonly id: string;
   /** Lower-case names. */
   readonly header: (name: string) => string | undefined;
-  readonly body: Buffer;
+  readonly query: URLSearchParams;
+  /** Reads the body, once. @throws BodyError, which may be left to the server to answer */
+  readonly body: () => Promise<Buffer>;
+  /** The server is being closed: nothing new should be begun. */
+  readonly closing: boolean;
 }
 
-export type Handler = (request: HttpRequest) => Promise<JsonAnswer>;
+export type Handler = (request: HttpRequest) => Promise<Answer>;
 
 /** Handlers by path and method. */
 export type Routes = Readonly<Record<string, Readonly<Partial<Record<"GET" | "POST", Handler>>>>>;
@@ -32,18 +40,37 @@ export interface HttpServer {
   close: () => Promise<void>;
 }
 
-class BodyError extends Error {
-  constructor(
-    readonly status: 400 | 413,
-    message: string,
-  ) {
-    super(message);
-  }
+/** Times in milliseconds. */
+export interface HttpLimits extends ConnectionLimits {
+  /** For the head of a request to arrive. */
+  readonly headersTimeout: number;
+  /** For all of a request to arrive. */
+  readonly requestTimeout: number;
+  /** For the next request on a connection to begin. */
+  readonly keepAliveTimeout: number;
+  /** Between two looks for connections that are over their time. */
+  readonly connectionsCheckingInterval: number;
 }
 
+const LIMITS: HttpLimits = {
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  // Longer than the usual minute of proxies: or they would send into a connection that is just being closed.
+  keepAliveTimeout: 65_000,
+  connectionsCheckingInterval: 2_000,
+  maximumConnections: 512,
+  closeGrace: 1_000,
+};
+
+/** Milliseconds for the TLS handshake. */
+const HANDSHAKE_TIMEOUT = 10_000;
+
+/** Answered however busy the server is: a pod that is only busy must not be restarted. */
+const PROBES: ReadonlySet<string> = new Set(["/livez", "/readyz"]);
+
 /**
- * Serves the routes over HTTP. Whatever comes in is answered in JSON, and whatever a handler throws is logged and
- * answered 500 without details.
+ * Serves the routes over HTTP, or HTTPS when a certificate is given. Whatever comes in is answered in JSON, and whatever
+ * a handler throws is logged and answered 500 without details.
  *
  * @throws Error when the address cannot be listened on; the message says which and why
  */
@@ -52,33 +79,54 @@ export async function startHttpServer(options: {
   readonly port: number;
   readonly routes: Routes;
   readonly log: Log;
+  readonly tls?: TlsFiles | undefined;
+  readonly limits?: Partial<HttpLimits> | undefined;
 }): Promise<HttpServer> {
-  const { host, port, routes, log } = options;
-  const server = createServer({ requestTimeout: 30_000, headersTimeout: 10_000 }, (request, response) => {
-    respond(request, routes, log)
+  const { host, port, routes, log, tls } = options;
+  const limits = { ...LIMITS, ...options.limits };
+  const bodyOf = createBodyReader();
+
+  const listener: RequestListener = (request, response) => {
+    const id = requestIdOf(request);
+    const instead = connections.begin(request, response);
+    const body = bodyOf(request);
+    const handled = { id, body: body.read, closing: connections.closing };
+    respond(request, instead, routes, handled, log)
+      .finally(body.release)
       .then(answer => {
-        send(request, response, answer, server.listening);
+        send(request, response, answer, id, connections.closing || answer === instead);
       })
       .catch((error: unknown) => {
         // Here nothing may stay unhandled: it would end the process.
-        log.error({ path: request.url, cause: messageOf(error) }, "An answer could not be sent");
+        log.error({ path: request.url, request_id: id, cause: messageOf(error) }, "An answer could not be sent");
         response.destroy();
       });
+  };
+  // A missing Host header is answered by us, in JSON.
+  const settings = { ...limits, requireHostHeader: false };
+  const secure = tls && createSecureServer({ ...settings, ...tls.pair, handshakeTimeout: HANDSHAKE_TIMEOUT }, listener);
+  const server: Server = secure ?? createServer(settings, listener);
+  const connections: Connections = manageConnections(server, tls !== undefined, limits, log);
+  server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
+    const answer = errorAnswer(417, "no expectation but 100-continue can be met");
+    connections.begin(request, response);
+    send(request, response, answer, requestIdOf(request), true);
+  });
+  server.on("tlsClientError", (error: Error) => {
+    log.debug({ cause: error.message }, "A TLS handshake failed");
   });
   await listen(server, host, port);
   // A connection that cannot be accepted (no file descriptors left) must not end the process.
   server.on("error", error => {
     log.error({ cause: error.message }, "The endpoint could not take a connection");
   });
+  const stopWatching = tls?.watch(pair => secure?.setSecureContext(pair));
   return {
     port: (server.address() as AddressInfo).port,
-    close: () =>
-      new Promise(resolve => {
-        server.close(() => {
-          resolve();
-        });
-        server.closeIdleConnections();
-      }),
+    close() {
+      stopWatching?.();
+      return connections.close();
+    },
   };
 }
 
@@ -99,32 +147,36 @@ function listen(server: Server, host: string, port: number): Promise<void> {
   });
 }
 
-async function respond(request: IncomingMessage, routes: Routes, log: Log): Promise<JsonAnswer> {
+type Handled = Pick<HttpRequest, "id" | "body" | "closing">;
+
+async function respond(
+  request: IncomingMessage,
+  instead: Answer | undefined,
+  routes: Routes,
+  handled: Handled,
+  log: Log,
+): Promise<Answer> {
   try {
-    return await route(request, routes);
+    const [path, query] = targetOf(request.url ?? "/");
+    if (instead !== undefined && !PROBES.has(path)) return instead;
+    return await route(request, path, query, routes, handled);
   } catch (error) {
-    if (error instanceof BodyError) return errorAnswer(error.status, error.message);
-    log.error({ path: request.url, cause: messageOf(error) }, "A request failed unexpectedly");
+    if (error instanceof BodyError) return error.answer;
+    const fields = { path: request.url, request_id: handled.id, cause: messageOf(error) };
+    log.error(fields, "A request failed unexpectedly");
     return errorAnswer(500, "internal error; the log has the details");
   }
 }
 
-function send(request: IncomingMessage, response: ServerResponse, answer: JsonAnswer, listening: boolean): void {
-  if (response.destroyed) return;
-  const text = JSON.stringify(answer.body);
-  response.writeHead(answer.status, {
-    "content-type": "application/json; charset=utf-8",
-    "content-length": Buffer.byteLength(text),
-    // What was not read of a refused body would be taken for the next request. And a server that is being closed waits
-    // for its connections: kept open, this one would hold it up for seconds after its last answer.
-    ...(request.complete && listening ? {} : { connection: "close" }),
-    ...answer.headers,
-  });
-  response.end(text);
-}
-
-async function route(request: IncomingMessage, routes: Routes): Promise<JsonAnswer> {
-  const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
+async function route(
+  request: IncomingMessage,
+  path: string,
+  query: URLSearchParams,
+  routes: Routes,
+  handled: Handled,
+): Promise<Answer> {
+  if (request.headers.host === undefined && request.httpVersion === "1.1")
+    return errorAnswer(400, "the header Host is missing");
   const methods = Object.hasOwn(routes, path) ? routes[path] : undefined;
   if (methods === undefined)
     return errorAnswer(404, `there is nothing at this path; try ${Object.keys(routes).join(", ")}`);
@@ -134,41 +186,48 @@ async function route(request: IncomingMessage, routes: Routes): Promise<JsonAnsw
     const allowed = Object.keys(methods).join(", ");
     return { ...errorAnswer(405, `use ${allowed}`), headers: { allow: allowed.replace("GET", "GET, HEAD") } };
   }
-  const body = await readBody(request);
-  return await handler({
-    header: name => {
-      const value = request.headers[name];
-      return Array.isArray(value) ? value.join(", ") : value;
-    },
-    body,
-  });
+  const header = (name: string): string | undefined => {
+    const value = request.headers[name];
+    return Array.isArray(value) ? value.join(", ") : value;
+  };
+  return await handler({ ...handled, header, query });
 }
 
-function readBody(request: IncomingMessage): Promise<Buffer> {
-  const tooLarge = new BodyError(413, `the body is larger than ${MAXIMUM_BODY_SIZE} bytes`);
-  if (Number(request.headers["content-length"] ?? 0) > MAXIMUM_BODY_SIZE) return Promise.reject(tooLarge);
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let size = 0;
-    request.on("data", (chunk: Buffer) => {
-      size += chunk.length;
-      if (size > MAXIMUM_BODY_SIZE) {
-        request.pause();
-        reject(tooLarge);
-        return;
-      }
-      chunks.push(chunk);
-    });
-    request.on("end", () => {
-      resolve(Buffer.concat(chunks, size));
-    });
-    request.on("error", () => {
-      reject(new BodyError(400, "the body was cut off"));
-    });
-  });
+/** Path and query of a request; a proxy's form of it (`GET http://host/path`) has the host before it. */
+function targetOf(url: string): [path: string, query: URLSearchParams] {
+  const target = url.replace(/^https?:\/\/[^/?]*/i, "");
+  const [path = ""] = target.split("?", 1);
+  return [path === "" ? "/" : path, new URLSearchParams(target.slice(path.length))];
 }
 
-/** An error in the form that every error of this server has. */
-export function errorAnswer(status: number, message: string): JsonAnswer {
-  return { status, body: { status: "error", message } };
+function requestIdOf(request: IncomingMessage): string {
+  const deliveryId = request.headers["x-mlflow-delivery-id"];
+  return typeof deliveryId === "string" && /^[A-Za-z0-9-]{1,128}$/.test(deliveryId) ? deliveryId : randomUUID();
+}
+
+function send(request: IncomingMessage, response: ServerResponse, answer: Answer, id: string, last: boolean): void {
+  if (response.destroyed) return;
+  const { text, contentType } = encode(answer);
+  response.writeHead(answer.status, {
+    "content-type": contentType,
+    "content-length": Buffer.byteLength(text),
+    "x-request-id": id,
+    // What was not read of a refused body would be taken for the next request. And a server that is being closed waits
+    // for its connections: kept open, this one would hold it up for seconds after its last answer.
+    ...(request.complete && !last ? {} : { connection: "close" }),
+    ...answer.headers,
+  });
+  if (request.complete) {
+    response.end(text);
+    return;
+  }
+  // Who is still sending reads the answer only if the connection is not cut: what comes is thrown away for a while.
+  response.write(text);
+  request.resume();
+  const end = (): void => {
+    clearTimeout(lingering);
+    response.end();
+  };
+  const lingering = setTimeout(end, LINGER);
+  request.once("close", end);
 }

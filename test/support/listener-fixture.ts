@@ -8,6 +8,7 @@ import type { InferenceServices } from "../../capabilities/kserve/inference-serv
 import { createListener } from "../../capabilities/listener";
 import type { Listener } from "../../capabilities/listener";
 import type { ModelVersionKey } from "../../capabilities/model-version-key";
+import type { RotatingSecret } from "../../capabilities/operations/rotating-secret";
 import { sign } from "../../capabilities/webhook/signature";
 import { createNamespace } from "../testbed/namespaces";
 import { kubeConfigFrom } from "./kube-config";
@@ -43,6 +44,7 @@ export interface ListenerFixtureOptions {
   readonly namespace?: string;
   /** Settings without their prefix. */
   readonly settings?: Readonly<Record<string, string>>;
+  readonly webhookSecret?: RotatingSecret;
   /** Puts something between the module and the API server, to change the world at a certain moment. */
   readonly wrapApiServer?: (apiServer: ApiServer) => ApiServer;
 }
@@ -75,10 +77,11 @@ export async function startListener(options: ListenerFixtureOptions = {}): Promi
     ...readConfiguration(environment),
     apiServer: options.wrapApiServer?.(apiServer) ?? apiServer,
     log,
+    webhookSecret: options.webhookSecret,
   });
   running.push(listener);
-  const { port } = await listener.serve();
-  const url = `http://127.0.0.1:${port}`;
+  const { port } = await listener.serve(true);
+  const url = `${options.settings?.TLS_CERT_FILE === undefined ? "http" : "https"}://127.0.0.1:${port}`;
 
   const send: RunningListener["send"] = async (body, headers = {}) => {
     const bytes = Buffer.from(body);

@@ -23,6 +23,11 @@ export function fakeCluster(...objects: readonly LiveInferenceService[]): FakeCl
     beforeWrite: () => undefined,
     get: name => Promise.resolve(cluster.objects.get(name)),
     listManaged: () => Promise.resolve([...cluster.objects.values()].filter(({ metadata }) => isManaged(metadata))),
+    listPage: async (limit, next = "0") => {
+      const all = await cluster.listManaged();
+      const end = Number(next) + limit;
+      return { items: all.slice(Number(next), end), next: end < all.length ? String(end) : undefined };
+    },
     ping: () => Promise.resolve(),
     async apply(object, replaces) {
       const { name } = object.metadata;

@@ -1,0 +1,183 @@
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Mode } from "./health";
+
+/** What {@link Metrics.render} is written in. */
+export const METRICS_CONTENT_TYPE: string = Registry.PROMETHEUS_CONTENT_TYPE;
+
+// Label values are bounded: whatever is not in these lists is counted as "other", so that nobody who sends us something
+// can make new time series.
+const ENTITIES = [
+  ...["registered_model", "model_version", "model_version_tag", "model_version_alias"],
+  ...["prompt", "prompt_version", "prompt_tag", "prompt_version_tag", "prompt_alias", "budget_policy"],
+];
+const ACTIONS = ["created", "updated", "deleted", "set", "exceeded"];
+const OPERATIONS = ["create", "update", "delete", "unchanged", "ignored", "reconcile"];
+const OPERATION_STATUSES = ["success", "conflict", "refused", "mlflow_error", "kubernetes_error", "error"];
+const MLFLOW_ERRORS = ["unreachable", "unauthorized", "refused", "unexpected"];
+const KUBERNETES_ERRORS = [
+  ...["BadRequest", "Unauthorized", "Forbidden", "NotFound", "AlreadyExists", "Conflict", "BeingDeleted", "Expired"],
+  ...["Invalid", "TooManyRequests", "InternalError", "ServiceUnavailable", "Timeout", "ServerTimeout"],
+  ...["NoAnswer", "NotJson", "UnknownForm"],
+];
+const REJECTIONS = [
+  ...["unsupported_media_type", "missing_header", "too_large", "unauthenticated", "malformed"],
+  ...["overloaded", "shutting_down"],
+] as const;
+const STATES = ["Ready", "NotReady", "Pending", "Deleting"] as const;
+const MODES: readonly Mode[] = ["starting", "webhook", "polling", "fallback"];
+
+/** Seconds; a delivery that takes 30 has been given up by MLflow. */
+const PROCESSING_BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+/** Seconds; large models take long to be fetched and loaded. */
+const READY_BUCKETS = [1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600];
+
+export type RejectionReason = (typeof REJECTIONS)[number];
+
+/** InferenceServices by state. */
+export type ServiceCounts = Readonly<Record<(typeof STATES)[number], number>>;
+
+/** What the module tells a Prometheus. None of these throws. */
+export interface Metrics {
+  /** A delivery that MLflow signed; entity and action as the event has them. */
+  eventReceived: (entity: string, action: string) => void;
+  /** A delivery that was not looked into. */
+  deliveryRejected: (reason: RejectionReason) => void;
+  /**
+   * Something was done, or tried, about one InferenceService.
+   *
+   * @param operation create, update, delete, unchanged, ignored, or reconcile where it failed before that was decided
+   * @param status success, conflict (a foreign object has the name), refused, mlflow_error, kubernetes_error or error
+   */
+  operation: (operation: string, status: string) => void;
+  /** Seconds that the work for one delivery took, the time in the queue included. */
+  processed: (seconds: number) => void;
+  /** A call of MLflow failed; `kind` as MlflowError has it. */
+  mlflowError: (kind: string) => void;
+  /** A request to the API server failed; `reason` as KubernetesError has it. */
+  kubernetesError: (reason: string) => void;
+  pollSucceeded: (at: Date) => void;
+  /** Seconds until a new service was Ready, from its creation, which follows the tag at once. */
+  tagToReady: (seconds: number) => void;
+  setMode: (mode: Mode) => void;
+  /** Asked at each scrape: model versions that wait or are worked on. */
+  observeQueue: (depth: () => number) => void;
+  /** Asked at each scrape: our services by state; undefined as long as that is not known. */
+  observeServices: (counts: () => ServiceCounts | undefined) => void;
+  /** All of them in Prometheus' text format. */
+  render: () => Promise<string>;
+}
+
+/** Metrics with a registry of their own, so that they do not mix with Pepr's. */
+export function createMetrics(): Metrics {
+  const registers = [new Registry()];
+  const [registry] = registers as [Registry];
+  const counter = <T extends string>(name: string, help: string, labelNames: T[]): Counter<T> =>
+    new Counter({ name, help, labelNames, registers });
+
+  const events = counter("webhook_events_total", "Signed deliveries by entity and action.", ["entity", "action"]);
+  const rejected = counter("webhook_deliveries_rejected_total", "Deliveries that were not looked into, by reason.", [
+    "reason",
+  ]);
+  const operations = counter("inference_service_operations_total", "What was done about InferenceServices.", [
+    "operation",
+    "status",
+  ]);
+  const mlflowErrors = counter("mlflow_api_errors_total", "Calls of MLflow that failed, by kind.", ["kind"]);
+  const kubernetesErrors = counter(
+    "kubernetes_api_errors_total",
+    "Requests to the API server that failed, by reason.",
+    ["reason"],
+  );
+  const processing = new Histogram({
+    name: "webhook_processing_duration_seconds",
+    help: "Time from a delivery to the acknowledged change.",
+    buckets: PROCESSING_BUCKETS,
+    registers,
+  });
+  const ready = new Histogram({
+    name: "tag_to_ready_duration_seconds",
+    help: "Time from the creation of an InferenceService, which follows the tag at once, to its first Ready.",
+    buckets: READY_BUCKETS,
+    registers,
+  });
+  const poll = new Gauge({
+    name: "poll_last_success_timestamp_seconds",
+    help: "When a poll succeeded last, in Unix time.",
+    registers,
+  });
+  // A process that has not polled has no such time; 1970 would raise every alarm.
+  poll.remove();
+  const mode = new Gauge({
+    name: "listener_mode",
+    help: "1 for the mode in which the module works.",
+    labelNames: ["mode"],
+    registers,
+  });
+
+  // Present from the start: what is counted for the first time would else be no increase.
+  for (const reason of REJECTIONS) rejected.inc({ reason }, 0);
+  for (const kind of MLFLOW_ERRORS) mlflowErrors.inc({ kind }, 0);
+  const setMode = (now: Mode): void => {
+    for (const one of MODES) mode.set({ mode: one }, one === now ? 1 : 0);
+  };
+  setMode("starting");
+
+  return {
+    eventReceived: (entity, action) => {
+      events.inc({ entity: known(ENTITIES, entity), action: known(ACTIONS, action) });
+    },
+    deliveryRejected: reason => {
+      rejected.inc({ reason });
+    },
+    operation: (operation, status) => {
+      operations.inc({ operation: known(OPERATIONS, operation), status: known(OPERATION_STATUSES, status) });
+    },
+    processed: seconds => {
+      if (Number.isFinite(seconds)) processing.observe(seconds);
+    },
+    mlflowError: kind => {
+      mlflowErrors.inc({ kind: known(MLFLOW_ERRORS, kind) });
+    },
+    kubernetesError: reason => {
+      kubernetesErrors.inc({ reason: known(KUBERNETES_ERRORS, reason) });
+    },
+    pollSucceeded: at => {
+      poll.set(at.getTime() / 1000);
+    },
+    tagToReady: seconds => {
+      // MLflow's clock may be ahead of the cluster's.
+      if (Number.isFinite(seconds)) ready.observe(Math.max(0, seconds));
+    },
+    setMode,
+    observeQueue: depth => {
+      registry.removeSingleMetric("reconcile_queue_depth");
+      new Gauge({
+        name: "reconcile_queue_depth",
+        help: "Model versions that wait to be reconciled, or are.",
+        registers,
+        collect() {
+          this.set(depth());
+        },
+      });
+    },
+    observeServices: counts => {
+      registry.removeSingleMetric("inference_services");
+      new Gauge({
+        name: "inference_services",
+        help: "InferenceServices of the module by state.",
+        labelNames: ["status"],
+        registers,
+        collect() {
+          this.reset();
+          const now = counts();
+          if (now !== undefined) for (const status of STATES) this.set({ status }, now[status]);
+        },
+      });
+    },
+    render: () => registry.metrics(),
+  };
+}
+
+function known(values: readonly string[], value: string): string {
+  return values.includes(value) ? value : "other";
+}

@@ -1,0 +1,37 @@
+/** An answer; its body is sent as JSON. */
+export interface JsonAnswer {
+  readonly status: number;
+  readonly body: Readonly<Record<string, unknown>>;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** An answer that is sent as it is. */
+export interface TextAnswer {
+  readonly status: number;
+  readonly text: string;
+  readonly contentType: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export type Answer = JsonAnswer | TextAnswer;
+
+/** An error in the form that every error of this server has. */
+export function errorAnswer(status: number, message: string): JsonAnswer {
+  return { status, body: { status: "error", message } };
+}
+
+/** An error that goes away by itself. @param seconds after which to try again */
+export function busyAnswer(status: 429 | 503, message: string, seconds: number): JsonAnswer {
+  return { ...errorAnswer(status, message), headers: { "retry-after": String(seconds) } };
+}
+
+/** What is answered while the server is being closed; by then another replica has taken over. */
+export function shuttingDown(): JsonAnswer {
+  return busyAnswer(503, "the module is shutting down", 5);
+}
+
+/** The bytes of an answer and what they are. */
+export function encode(answer: Answer): { readonly text: string; readonly contentType: string } {
+  if ("text" in answer) return answer;
+  return { text: JSON.stringify(answer.body), contentType: "application/json; charset=utf-8" };
+}

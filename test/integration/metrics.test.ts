@@ -1,0 +1,162 @@
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { describe, expect, inject, it, onTestFinished } from "vitest";
+import { createMetrics } from "../../capabilities/operations/metrics";
+import { startListener, uniqueModel } from "../support/listener-fixture";
+import type { RunningListener } from "../support/listener-fixture";
+import { openRegistry } from "../support/mlflow-registry";
+import { waitFor } from "../support/waiting";
+import { freePort } from "../testbed/ports";
+import { forgetGroup, watchGroup } from "../testbed/watchdog";
+
+const registry = openRegistry(inject("mlflowTrackingUri"));
+
+const MISSING = "is not installed; on Debian it comes with the package prometheus (apt-get install prometheus)";
+
+/** What promtool says about metrics; nothing, when all is well. @throws Error when it is not installed */
+function promtoolSays(metrics: string): string {
+  const { error, status, stdout, stderr } = spawnSync("promtool", ["check", "metrics"], {
+    input: metrics,
+    encoding: "utf8",
+  });
+  if (error !== undefined) throw new Error(`promtool ${MISSING}`, { cause: error });
+  return status === 0 ? stdout + stderr : `exit code ${status ?? "?"}\n${stdout}${stderr}`;
+}
+
+async function metricsOf(running: RunningListener): Promise<string> {
+  const response = await fetch(`${running.url}/metrics`);
+  expect(response.status).toBe(200);
+  expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
+  return await response.text();
+}
+
+/** A Prometheus that scrapes an endpoint each second, gone with the test. @returns its base URL */
+async function startPrometheus(target: string): Promise<string> {
+  const directory = mkdtempSync(path.join(tmpdir(), "mlflow-kserve-prometheus-"));
+  const configuration = path.join(directory, "prometheus.yml");
+  const job = { job_name: "module", scrape_interval: "1s", static_configs: [{ targets: [target] }] };
+  // YAML has JSON in it.
+  writeFileSync(configuration, JSON.stringify({ scrape_configs: [job] }));
+  const address = `127.0.0.1:${await freePort()}`;
+  const flags = [
+    `--config.file=${configuration}`,
+    `--storage.tsdb.path=${directory}/data`,
+    `--web.listen-address=${address}`,
+  ];
+  const child = spawn("prometheus", flags, { detached: true, stdio: "ignore" });
+  let failure: Error | undefined;
+  child.once("error", error => (failure = new Error(`prometheus ${MISSING}`, { cause: error })));
+  const { pid } = child;
+  if (pid !== undefined) watchGroup(pid);
+  onTestFinished(async () => {
+    if (pid !== undefined && child.exitCode === null) {
+      child.kill("SIGKILL");
+      await once(child, "exit");
+    }
+    if (pid !== undefined) forgetGroup(pid);
+    rmSync(directory, { recursive: true, force: true });
+  });
+  const url = `http://${address}`;
+  const started = await waitFor("Prometheus", async () => {
+    if (failure !== undefined) return failure;
+    return (await fetch(`${url}/-/ready`)).ok ? url : undefined;
+  });
+  if (started instanceof Error) throw started;
+  return started;
+}
+
+interface Sample {
+  readonly metric: Readonly<Record<string, string>>;
+  readonly value: readonly [time: number, value: string];
+}
+
+async function query(prometheus: string, expression: string): Promise<Sample[]> {
+  const response = await fetch(`${prometheus}/api/v1/query?query=${encodeURIComponent(expression)}`);
+  return ((await response.json()) as { data: { result: Sample[] } }).data.result;
+}
+
+describe("GET /metrics", () => {
+  it("is clean for promtool, with every metric that there is", async () => {
+    const metrics = createMetrics();
+    metrics.eventReceived("model_version_tag", "set");
+    metrics.deliveryRejected("malformed");
+    metrics.operation("create", "success");
+    metrics.processed(0.2);
+    metrics.mlflowError("unreachable");
+    metrics.kubernetesError("Conflict");
+    metrics.pollSucceeded(new Date());
+    metrics.tagToReady(3);
+    metrics.setMode("webhook");
+    metrics.observeQueue(() => 1);
+    metrics.observeServices(() => ({ Ready: 1, NotReady: 0, Pending: 0, Deleting: 0 }));
+    const text = await metrics.render();
+    expect(promtoolSays(text)).toBe("");
+    expect([...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name).sort()).toEqual([
+      "inference_service_operations_total",
+      "inference_services",
+      "kubernetes_api_errors_total",
+      "listener_mode",
+      "mlflow_api_errors_total",
+      "poll_last_success_timestamp_seconds",
+      "reconcile_queue_depth",
+      "tag_to_ready_duration_seconds",
+      "webhook_deliveries_rejected_total",
+      "webhook_events_total",
+      "webhook_processing_duration_seconds",
+    ]);
+    // And promtool finds what is wrong.
+    expect(promtoolSays("# TYPE x_total gauge\nx_total 1\n")).not.toBe("");
+  });
+
+  it("of the running module is clean, and has no label from outside", async () => {
+    const running = await startListener();
+    const key = await registry.register(uniqueModel("counted"), "s3://models/any", { deploy: "true" });
+    await running.deliver(key);
+    const event = { entity: "made-up-entity", action: "made-up", timestamp: 1, data: {} };
+    await running.send(JSON.stringify(event));
+    await running.send(JSON.stringify(event), { "x-mlflow-signature": "v1,AAAA" });
+    await running.listener.poll();
+    const text = await metricsOf(running);
+    expect(promtoolSays(text)).toBe("");
+    expect(text).toContain('webhook_events_total{entity="model_version_tag",action="set"} 1\n');
+    expect(text).toContain('webhook_events_total{entity="other",action="other"} 1\n');
+    expect(text).toContain('webhook_deliveries_rejected_total{reason="unauthenticated"} 1\n');
+    expect(text).toContain("webhook_processing_duration_seconds_count 1\n");
+    // More than one: the poll finds what other tests have tagged in the same MLflow.
+    expect(text).toMatch(/^inference_service_operations_total\{operation="create",status="success"\} [1-9]\d*$/m);
+    expect(text).toMatch(/^poll_last_success_timestamp_seconds \d+/m);
+    expect(text).toMatch(/^reconcile_queue_depth \d+$/m);
+    expect(text).not.toMatch(/made-up|counted-/);
+  });
+
+  it("counts the failures of MLflow, but not what is only not there", async () => {
+    const running = await startListener({ mlflowTrackingUri: "http://127.0.0.1:1" });
+    await running.deliver({ model: "any", version: "1" });
+    const text = await metricsOf(running);
+    expect(text).toMatch(/^mlflow_api_errors_total\{kind="unreachable"\} [1-9]/m);
+    expect(text).toMatch(/^inference_service_operations_total\{operation="reconcile",status="mlflow_error"\} 1$/m);
+    // The InferenceService that was looked for is not there: that is no error.
+    expect(text).not.toMatch(/^kubernetes_api_errors_total\{/m);
+  });
+
+  it("is scraped by a real Prometheus", async () => {
+    const running = await startListener();
+    const prometheus = await startPrometheus(new URL(running.url).host);
+    const key = await registry.register(uniqueModel("scraped"), "s3://models/any", { deploy: "true" });
+    await running.deliver(key);
+    const [sample] = await waitFor("the scraped delivery", async () => {
+      const found = await query(prometheus, 'webhook_events_total{entity="model_version_tag",action="set"}');
+      return found.length > 0 ? found : undefined;
+    });
+    expect(sample?.value[1]).toBe("1");
+    expect(sample?.metric).toMatchObject({ job: "module", instance: new URL(running.url).host });
+    expect((await query(prometheus, "up"))[0]?.value[1]).toBe("1");
+    expect((await query(prometheus, "listener_mode == 1")).length).toBe(1);
+    expect(
+      (await query(prometheus, "histogram_quantile(0.9, webhook_processing_duration_seconds_bucket)")).length,
+    ).toBe(1);
+  });
+});
