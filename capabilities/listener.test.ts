@@ -69,7 +69,7 @@ describe("a listener", () => {
 
   it("has no webhook when it works by polling alone", async () => {
     const { listener } = await setUp(json(200, {}), { DISABLE_WEBHOOKS: "true" });
-    const { port } = await listener.serve();
+    const { port } = await listener.serve(true);
     const status = async (path: string): Promise<number> =>
       (await fetch(`http://127.0.0.1:${port}${path}`, { method: "POST", headers: { connection: "close" } })).status;
     expect([await status("/webhook"), await status("/health")]).toEqual([404, 405]);
@@ -79,7 +79,7 @@ describe("a listener", () => {
     const { listener, lines } = await setUp(text(503, "text/html", "<html>"), {
       MLFLOW_WEBHOOK_URL: "https://user:geheim2@module.example.com/webhook",
     });
-    await listener.serve();
+    await listener.serve(true);
     const failed = { level: "warn", fields: { url: "https://***@module.example.com/webhook" } };
     await vi.waitFor(() => {
       expect(lines.at(-1)).toMatchObject(failed);

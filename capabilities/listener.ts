@@ -1,17 +1,20 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Configuration } from "./configuration";
+import { countKubernetesErrors, countMlflowErrors, countOperation, countServices } from "./instrumentation";
 import type { ApiServer } from "./kserve/api-server";
 import { createEventRecorder } from "./kserve/events";
 import { createInferenceServices } from "./kserve/inference-services";
 import { createMlflowReader } from "./mlflow/client";
 import { createMlflowTransport } from "./mlflow/transport";
-import { registerWebhook } from "./mlflow/webhook-registration";
+import type { MlflowTransport } from "./mlflow/transport";
+import { createWebhookKeeper } from "./mlflow/webhook-keeper";
+import type { WebhookKeeper } from "./mlflow/webhook-keeper";
 import { formatKey } from "./model-version-key";
 import type { ModelVersionKey } from "./model-version-key";
 import { createHealthCheck } from "./operations/health";
+import type { ModuleStatus } from "./operations/health";
 import type { Log } from "./operations/logging";
 import { messageOf } from "./operations/logging";
-import { withoutCredentials } from "./operations/settings";
+import { createMetrics } from "./operations/metrics";
 import { fixedSecret } from "./operations/rotating-secret";
 import type { RotatingSecret } from "./operations/rotating-secret";
 import { createKeyedQueue } from "./reconciliation/keyed-queue";
@@ -26,6 +29,7 @@ import { createDeliveryHandler } from "./webhook/deliveries";
 import { startHttpServer } from "./webhook/http-server";
 import type { HttpServer } from "./webhook/http-server";
 import { createRoutes } from "./webhook/routes";
+import { createTlsOptions } from "./webhook/tls";
 
 /** Milliseconds for one call of MLflow; MLflow itself gives a delivery 30 s. */
 export const MLFLOW_DEADLINE = 10_000;
@@ -33,8 +37,8 @@ export const MLFLOW_DEADLINE = 10_000;
 /** Model versions reconciled at the same time. */
 const CONCURRENCY = 32;
 
-/** Milliseconds between two attempts to register the webhook. */
-const REGISTRATION_INTERVAL = 15_000;
+/** Milliseconds for a call about webhooks: MLflow tries a test delivery four times before it answers. */
+const WEBHOOK_CALL_DEADLINE = 60_000;
 
 export interface ListenerOptions extends Configuration {
   readonly apiServer: ApiServer;
@@ -46,11 +50,12 @@ export interface ListenerOptions extends Configuration {
 /** The module without Pepr: everything that Pepr's actions and schedules call. */
 export interface Listener {
   /**
-   * Starts the HTTP server, and the registration in MLflow when a URL for it is set.
+   * Starts the HTTP server. With `deliveries` it takes MLflow's, unless the settings disable webhooks, and the webhook is
+   * kept registered in MLflow when a URL for it is set; without, it only tells how the module is.
    *
-   * @throws Error when the address cannot be listened on
+   * @throws Error when the address cannot be listened on, or the certificate cannot be used
    */
-  serve: () => Promise<HttpServer>;
+  serve: (deliveries: boolean) => Promise<HttpServer>;
   /** Compares MLflow with the cluster and reconciles what differs; undefined when that failed, which was logged. */
   poll: () => Promise<ResyncReport | undefined>;
   readonly observer: Observer;
@@ -61,18 +66,24 @@ export interface Listener {
 }
 
 export function createListener(options: ListenerOptions): Listener {
-  const { settings, template, apiServer, log, webhookSecret } = options;
-  const fixed = settings.MLFLOW_WEBHOOK_SECRET;
-  const secret = webhookSecret ?? (fixed === undefined ? undefined : fixedSecret(fixed));
-  const transport = createMlflowTransport({
-    trackingUri: settings.MLFLOW_TRACKING_URI,
-    authorization: settings.mlflowAccess.authorization,
-    deadline: MLFLOW_DEADLINE,
-    certificates: options.mlflowCertificates,
-    insecureTls: settings.mlflowAccess.insecureTls,
-  });
-  const mlflow = createMlflowReader(transport);
-  const services = createInferenceServices(apiServer, settings.KUBE_NAMESPACE);
+  const { settings, template, log, webhookSecret } = options;
+  const metrics = createMetrics();
+  const apiServer = countKubernetesErrors(options.apiServer, metrics);
+  const transportWith = (deadline: number, freshConnections: boolean): MlflowTransport =>
+    countMlflowErrors(
+      createMlflowTransport({
+        trackingUri: settings.MLFLOW_TRACKING_URI,
+        authorization: settings.mlflowAccess.authorization,
+        certificates: options.mlflowCertificates,
+        insecureTls: settings.mlflowAccess.insecureTls,
+        deadline,
+        freshConnections,
+      }),
+      metrics,
+    );
+  const mlflow = createMlflowReader(transportWith(MLFLOW_DEADLINE, false));
+  const namespace = settings.KUBE_NAMESPACE;
+  const services = countServices(createInferenceServices(apiServer, namespace), metrics);
   const deployTagKey = settings.DEPLOY_TAG_KEY;
   const reconciler = createReconciler({
     mlflow,
@@ -87,13 +98,13 @@ export function createListener(options: ListenerOptions): Listener {
       memoryLimit: settings.PREDICTOR_MEMORY_LIMIT,
     },
   });
-  const reporter = createReporter(services.namespace, createEventRecorder(apiServer, services.namespace, log), log);
+  const reporter = createReporter(namespace, createEventRecorder(apiServer, namespace, log), log);
   const queue = createKeyedQueue<ModelVersionKey, Outcome>({
     identity: formatKey,
     concurrency: CONCURRENCY,
     work: async key => {
       try {
-        const acted = await reconciler.act(key);
+        const acted = await countOperation(reconciler.act(key), metrics);
         reporter.done(key, acted.outcome);
         return { result: acted.outcome, confirm: acted.confirm };
       } catch (error) {
@@ -109,15 +120,21 @@ export function createListener(options: ListenerOptions): Listener {
     },
   });
   const reconcile = (key: ModelVersionKey): Promise<Outcome> => queue.run(key);
+  metrics.observeQueue(() => queue.depth);
 
-  const stopping = new AbortController();
+  const fixed = settings.MLFLOW_WEBHOOK_SECRET;
+  const secret = webhookSecret ?? (fixed === undefined ? undefined : fixedSecret(fixed));
   let server: HttpServer | undefined;
+  let keeper: WebhookKeeper | undefined;
+  let lastSuccessfulPoll: Date | undefined;
   let running: Promise<ResyncReport | undefined> | undefined;
 
   const pollOnce = async (): Promise<ResyncReport | undefined> => {
     const start = performance.now();
     try {
       const report = await resync({ mlflow, services, reconciler, reconcile, deployTagKey, log });
+      lastSuccessfulPoll = new Date();
+      metrics.pollSucceeded(lastSuccessfulPoll);
       const changes = report.created + report.updated + report.deleted + report.failed;
       const fields = { ...report, duration_ms: Math.round(performance.now() - start) };
       if (changes > 0) log.info(fields, "Poll finished");
@@ -129,52 +146,48 @@ export function createListener(options: ListenerOptions): Listener {
     }
   };
 
-  const keepRegistering = async (url: string, secret: string): Promise<void> => {
-    const name = settings.MLFLOW_WEBHOOK_NAME;
-    const shown = withoutCredentials(url);
-    while (!stopping.signal.aborted) {
-      try {
-        const { action } = await registerWebhook(transport, { name, url, secret });
-        log.info({ webhook: name, url: shown, action }, "Webhook registered in MLflow");
-        return;
-      } catch (error) {
-        log.warn(
-          { webhook: name, url: shown, cause: messageOf(error) },
-          "Webhook registration failed, polling goes on; trying again",
-        );
-      }
-      await sleep(REGISTRATION_INTERVAL, undefined, { signal: stopping.signal }).catch(() => undefined);
-    }
+  /** What carries the work, as far as this process knows: without a webhook to keep, the poll does. */
+  const status = (): ModuleStatus => ({ ...(keeper?.state() ?? { mode: "polling" }), lastSuccessfulPoll });
+
+  const startServer = async (takesDeliveries: boolean): Promise<HttpServer> => {
+    const { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile } = settings;
+    const deliveries =
+      takesDeliveries && secret !== undefined
+        ? createDeliveryHandler({ secrets: secret.accepted, deployTagKey, namespace, reconcile, log, metrics })
+        : undefined;
+    const health = createHealthCheck(
+      () => mlflow.ping(),
+      () => services.ping(),
+    );
+    return await startHttpServer({
+      host: settings.APP_HOST,
+      port: settings.APP_PORT,
+      routes: createRoutes({ deliveries, health, services, status, metrics }),
+      log,
+      tls: certFile !== undefined && keyFile !== undefined ? createTlsOptions({ certFile, keyFile, log }) : undefined,
+    });
   };
 
   return {
-    async serve() {
-      const deliveries =
-        settings.DISABLE_WEBHOOKS || secret === undefined
-          ? undefined
-          : createDeliveryHandler({
-              secrets: secret.accepted,
-              deployTagKey,
-              namespace: settings.KUBE_NAMESPACE,
-              reconcile,
-              log,
-            });
-      const health = createHealthCheck(
-        () => mlflow.ping(),
-        () => services.ping(),
-      );
-      server = await startHttpServer({
-        host: settings.APP_HOST,
-        port: settings.APP_PORT,
-        routes: createRoutes({ deliveries, health, services }),
-        log,
-      });
-      log.info(
-        { host: settings.APP_HOST, port: server.port, webhook: deliveries !== undefined },
-        "Endpoint is listening",
-      );
-      if (deliveries !== undefined && secret !== undefined && settings.MLFLOW_WEBHOOK_URL !== undefined) {
-        void keepRegistering(settings.MLFLOW_WEBHOOK_URL, secret.forMlflow());
+    async serve(deliveries) {
+      const takesDeliveries = deliveries && !settings.DISABLE_WEBHOOKS && secret !== undefined;
+      server = await startServer(takesDeliveries);
+      log.info({ host: settings.APP_HOST, port: server.port, webhook: takesDeliveries }, "Endpoint is listening");
+      metrics.setMode(status().mode);
+      if (takesDeliveries && settings.MLFLOW_WEBHOOK_URL !== undefined) {
+        keeper = createWebhookKeeper({
+          transport: transportWith(WEBHOOK_CALL_DEADLINE, true),
+          name: settings.MLFLOW_WEBHOOK_NAME,
+          url: settings.MLFLOW_WEBHOOK_URL,
+          secret: secret.forMlflow,
+          startupTimeout: settings.WEBHOOK_STARTUP_TIMEOUT,
+          startupRetries: settings.WEBHOOK_STARTUP_RETRIES,
+          log,
+          onState: ({ mode }) => {
+            metrics.setMode(mode);
+          },
+        });
+        metrics.setMode(status().mode);
       }
       return server;
     },
@@ -186,14 +199,13 @@ export function createListener(options: ListenerOptions): Listener {
       return running;
     },
 
-    observer: createObserver(reconcile, log),
+    observer: createObserver(reconcile, log, metrics.tagToReady),
 
     idle: () => queue.idle(),
 
     async stop() {
-      stopping.abort();
       secret?.stop();
-      await server?.close();
+      await Promise.all([keeper?.stop(), server?.close()]);
       await running;
       await queue.idle();
     },

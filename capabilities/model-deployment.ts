@@ -29,6 +29,8 @@ const isWatcher = process.env.PEPR_WATCH_MODE === "true";
 interface Running {
   readonly settings: Settings;
   readonly listener: Listener;
+  /** This process compares MLflow with the cluster again and again. */
+  readonly polls: boolean;
   readonly ownUsername: string | undefined;
 }
 
@@ -59,10 +61,11 @@ async function start(): Promise<Running> {
   const webhookSecret =
     readSecret !== undefined && first ? createRotatingSecret({ first, read: readSecret, log }) : undefined;
   const listener = createListener({ ...configuration, apiServer, log, webhookSecret });
-  if (!isWatcher || isDevelopment) await listener.serve();
-  if (isWatcher || isDevelopment) void listener.poll();
+  await listener.serve(!isWatcher || isDevelopment);
+  const polls = (isWatcher || isDevelopment) && (settings.DISABLE_WEBHOOKS || settings.ENABLE_POLLING_FALLBACK);
+  if (polls) void listener.poll();
   process.once("SIGTERM", () => void listener.stop());
-  return { settings, listener, ownUsername: await readOwnUsername(apiServer, log) };
+  return { settings, listener, polls, ownUsername: await readOwnUsername(apiServer, log) };
 }
 
 function declareActions({ When, OnSchedule }: Capability, running: Running | undefined): void {
@@ -107,7 +110,9 @@ function declareActions({ When, OnSchedule }: Capability, running: Running | und
     name: "poll-mlflow",
     every: running?.settings.POLLING_INTERVAL ?? 60,
     unit: "seconds",
-    run: () => void running?.listener.poll(),
+    run: () => {
+      if (running?.polls) void running.listener.poll();
+    },
   });
 }
 

@@ -18,11 +18,16 @@ export interface Observer {
 }
 
 /**
- * Logs when a service becomes ready or stops being so, and reconciles when somebody else changed or deleted one: within
+ * Logs when a service becomes ready or stops being so, tells how long a new one took, and reconciles when somebody else changed or deleted one: within
  * moments, where the poll would need up to its interval.
  */
-export function createObserver(reconcile: (key: ModelVersionKey) => Promise<Outcome>, log: Log): Observer {
+export function createObserver(
+  reconcile: (key: ModelVersionKey) => Promise<Outcome>,
+  log: Log,
+  onFirstReady: (secondsSinceCreation: number) => void = () => undefined,
+): Observer {
   const lastReady = new BoundedCache<boolean>(CAPACITY);
+  const fresh = new BoundedCache<boolean>(CAPACITY);
   const examined = new BoundedCache<number>(CAPACITY);
 
   const correct = async (key: ModelVersionKey, what: string): Promise<void> => {
@@ -41,7 +46,11 @@ export function createObserver(reconcile: (key: ModelVersionKey) => Promise<Outc
   const tellReadiness = (live: LiveInferenceService, key: ModelVersionKey): void => {
     const { name, uid, creationTimestamp } = live.metadata;
     const condition = live.status.conditions.find(({ type }) => type === "Ready");
-    if (condition === undefined) return;
+    if (condition === undefined) {
+      // Seen before KServe has: what was ready when this process started says nothing about how long it took.
+      if (lastReady.get(uid) === undefined) fresh.set(uid, true);
+      return;
+    }
     const ready = condition.status === "True";
     if (lastReady.get(uid) === ready) return;
     lastReady.set(uid, ready);
@@ -49,6 +58,8 @@ export function createObserver(reconcile: (key: ModelVersionKey) => Promise<Outc
     if (ready) {
       const sinceCreation = (Date.now() - Date.parse(creationTimestamp)) / 1000;
       log.info({ ...about, url: live.status.url, seconds_since_creation: sinceCreation }, "InferenceService is Ready");
+      if (fresh.get(uid)) onFirstReady(sinceCreation);
+      fresh.delete(uid);
     } else if (condition.reason !== "" || condition.message !== "") {
       log.info({ ...about, reason: condition.reason, cause: condition.message }, "InferenceService is not Ready");
     }
@@ -70,6 +81,7 @@ export function createObserver(reconcile: (key: ModelVersionKey) => Promise<Outc
       const key = live && keyOf(live.metadata);
       if (live === undefined || key === undefined) return;
       lastReady.delete(live.metadata.uid);
+      fresh.delete(live.metadata.uid);
       examined.delete(live.metadata.uid);
       await correct(key, "deleted");
     },

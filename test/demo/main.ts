@@ -127,11 +127,11 @@ async function setTheStage(argv: readonly string[], closing: (() => Promise<void
     scientist.stop();
   });
   await module.waitForEntry(
-    "the webhook's registration in MLflow",
-    ({ message }) => message === "Webhook registered in MLflow",
+    "proof that MLflow's deliveries arrive",
+    ({ message }) => message === "Webhook registered and proven",
     30_000,
   );
-  say(`  listening at ${endpoint}, webhook registered in MLflow`);
+  say(`  listening at ${endpoint}, webhook registered in MLflow and proven to arrive`);
   return { testbed, module, scientist, services: createInferenceServices(apiServer, NAMESPACE), endpoint };
 }
 

@@ -52,7 +52,7 @@ describe.each([
       }),
       hireDataScientist(inject("python"), inject("mlflowTrackingUri")),
     ]);
-    if (webhook) await module.waitForEntry("registration", has("Webhook registered in MLflow"), 30_000);
+    if (webhook) await module.waitForEntry("registration", has("Webhook registered and proven"), 60_000);
   }, 180_000);
 
   afterAll(async () => {

@@ -3,12 +3,15 @@ import { gatherVariables } from "../../capabilities/cluster-variables";
 import { readConfiguration } from "../../capabilities/configuration";
 import { connectToApiServer } from "../../capabilities/kserve/api-server";
 import { readOwnUsername } from "../../capabilities/kserve/own-identity";
+import { inParallel } from "../../capabilities/operations/in-parallel";
+import { createRotatingSecret } from "../../capabilities/operations/rotating-secret";
 import { kubeConfigFrom } from "../support/kube-config";
 import { startListener, uniqueModel } from "../support/listener-fixture";
 import { openRegistry } from "../support/mlflow-registry";
 import { recordingLog } from "../support/unit/recording-log";
 import { waitFor } from "../support/waiting";
 import { createNamespace, testKubectl } from "../testbed/namespaces";
+import { freePort } from "../testbed/ports";
 
 const registry = openRegistry(inject("mlflowTrackingUri"));
 
@@ -74,5 +77,64 @@ describe("settings from the cluster", () => {
     const username = await readOwnUsername(apiServer, recordingLog().log);
     const expected = await testKubectl()(["auth", "whoami", "-o", "jsonpath={.status.userInfo.username}"]);
     expect(username).toBe(expected);
+  });
+});
+
+describe("a rotated secret", () => {
+  /** Milliseconds between two readings, instead of 15 s. */
+  const INTERVAL = 300;
+  const VERSIONS = 40;
+
+  it("loses no delivery of MLflow's", async () => {
+    const namespace = await createNamespace("rotate");
+    const { log } = recordingLog();
+    const apiServer = connectToApiServer(15_000, kubeConfigFrom(inject("kubeconfig")));
+    const setSecret = (value: string): Promise<string> =>
+      testKubectl()(
+        ["apply", "-n", namespace, "-f", "-"],
+        JSON.stringify({
+          apiVersion: "v1",
+          kind: "Secret",
+          metadata: { name: "mlflow-webhook-secret" },
+          stringData: { secret: value },
+        }),
+      );
+    await setSecret("the first secret");
+    const { readSecret } = await gatherVariables({}, apiServer, namespace, log);
+    const port = await freePort();
+    const tag = uniqueModel("deploy");
+    const webhookSecret = createRotatingSecret({
+      first: "the first secret",
+      read: readSecret ?? (() => Promise.resolve(undefined)),
+      interval: INTERVAL,
+      log,
+    });
+    const { logged, deployed } = await startListener({
+      namespace,
+      webhookSecret,
+      settings: {
+        APP_PORT: String(port),
+        DEPLOY_TAG_KEY: tag,
+        MLFLOW_WEBHOOK_NAME: tag,
+        MLFLOW_WEBHOOK_URL: `http://127.0.0.1:${port}/webhook`,
+      },
+    });
+    const proofs = (): number => logged.filter(({ message }) => message === "Webhook registered in MLflow").length;
+    await waitFor("the proof", () => logged.find(({ message }) => message === "Webhook registered and proven"));
+
+    const keys = await inParallel(Array.from({ length: VERSIONS }), 4, () =>
+      registry.register(uniqueModel("turn"), "s3://models/x"),
+    );
+    const tagging = inParallel(keys, 1, key => registry.setTag(key, tag, "true"));
+    await setSecret("the second secret");
+    await tagging;
+    // Given to MLflow only when every replica must know it.
+    await waitFor("MLflow being told", () => (proofs() >= 2 ? true : undefined));
+    expect(webhookSecret.forMlflow()).toBe("the second secret");
+    const last = await registry.register(uniqueModel("turn"), "s3://models/x");
+    await registry.setTag(last, tag, "true");
+
+    await waitFor("all of them", async () => ((await deployed()).length === VERSIONS + 1 ? true : undefined));
+    expect(logged.filter(({ message }) => message === "Delivery refused")).toEqual([]);
   });
 });
