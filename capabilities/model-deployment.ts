@@ -92,10 +92,10 @@ function declareActions({ When, OnSchedule }: Capability, running: Running | und
       if (username !== undefined) request.SetAnnotation(CREATED_BY_ANNOTATION, username);
     });
 
+  // Without the label: Pepr looks at the object as it would be, and who takes the label away would go unnoticed.
   When(InferenceService)
     .IsCreatedOrUpdated()
     .InNamespace(...namespaces)
-    .WithLabel(MANAGED_BY_LABEL, MANAGED_BY)
     .Validate(request => {
       const decision = admit({
         after: request.Raw.metadata ?? {},

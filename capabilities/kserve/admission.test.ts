@@ -21,6 +21,12 @@ describe("admit", () => {
     expect(admit({ after: { ...IRIS, annotations: {} } })).toEqual(refused);
   });
 
+  it("is not in the way of InferenceServices that have nothing to do with us", () => {
+    const theirs = { ...IRIS, labels: { team: "a" }, annotations: {} };
+    expect(admit({ after: theirs, username: "somebody", ownUsername: "us" })).toEqual({ allowed: true });
+    expect(admit({ after: { ...theirs, labels: {} }, before: theirs })).toEqual({ allowed: true });
+  });
+
   it("lets nobody but the module itself create one, as far as it knows who it is", () => {
     const after = IRIS;
     expect(admit({ after, username: "us", ownUsername: "us" })).toEqual({ allowed: true });

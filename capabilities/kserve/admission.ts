@@ -1,11 +1,11 @@
 import { formatKey } from "../model-version-key";
-import { keyOf } from "./identity";
+import { isManaged, keyOf } from "./identity";
 import type { IdentityMetadata } from "./identity";
 
-/** Whether a change of an InferenceService that carries our label may pass, and if not, what to do instead. */
+/** Whether a change of an InferenceService may pass, and if not, what to do instead. */
 export type AdmissionDecision = { readonly allowed: true } | { readonly allowed: false; readonly message: string };
 
-/** An InferenceService with our label as it would be after a request, and what is known about the request. */
+/** An InferenceService as it would be after a request, and what is known about the request. */
 export interface AdmissionQuestion {
   readonly after: IdentityMetadata & { readonly deletionTimestamp?: unknown };
   /** The object as it is, for an update. */
@@ -21,6 +21,9 @@ export interface AdmissionQuestion {
  */
 export function admit({ after, before, username, ownUsername }: AdmissionQuestion): AdmissionDecision {
   if (after.deletionTimestamp !== undefined) return { allowed: true };
+  const previous = before && keyOf(before);
+  // Somebody else's, before and after: not to be got in the way of.
+  if (previous === undefined && !isManaged(after)) return { allowed: true };
   const identity = keyOf(after);
   if (before === undefined) {
     const byUs = username === undefined || ownUsername === undefined || username === ownUsername;
@@ -31,7 +34,6 @@ export function admit({ after, before, username, ownUsername }: AdmissionQuestio
         "the label managed-by=mlflow-kserve-webhook-listener is for InferenceServices that are made from MLflow; leave it out, or tag the model version in MLflow",
     };
   }
-  const previous = keyOf(before);
   // Somebody's object that came by our label: not ours to protect, and not to be got in the way of.
   if (previous === undefined) return { allowed: true };
   if (identity !== undefined && formatKey(identity) === formatKey(previous)) return { allowed: true };

@@ -18,6 +18,8 @@ const START_TIMEOUT = 120_000;
 export interface ModuleProcess {
   /** Everything logged so far, with our clock's time (Unix milliseconds) when it was read. */
   readonly entries: readonly (LogEntry & { readonly readAt: number })[];
+  /** All that it printed so far, as it came. */
+  readonly output: () => string;
   /** Waits for a log entry, one that is already there included. */
   waitForEntry: (what: string, matches: (entry: LogEntry) => boolean, timeout?: number) => Promise<LogEntry>;
   /** Ends it; `pepr dev` takes its webhooks out of the cluster. */
@@ -54,10 +56,10 @@ export async function startModule(options: {
   const read = createLogReader(entry => {
     entries.push({ ...entry, readAt: Date.now() });
   });
-  let lastOutput = "";
+  let output = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text: string) => {
-      lastOutput = (lastOutput + text).slice(-3000);
+      output += text;
       log.write(text);
       read(text);
     });
@@ -72,6 +74,7 @@ export async function startModule(options: {
   });
   const module: ModuleProcess = {
     entries,
+    output: () => output,
     async waitForEntry(what, matches, timeout) {
       const seen = await waitFor(
         what,
@@ -86,7 +89,7 @@ export async function startModule(options: {
       );
       if (seen.entry) return seen.entry;
       const how = child.signalCode ?? child.exitCode ?? "no code yet";
-      throw new Error(`${what}: ${seen.end} (${how}); the log is ${logFile} and ends:\n${lastOutput}`);
+      throw new Error(`${what}: ${seen.end} (${how}); the log is ${logFile} and ends:\n${output.slice(-3000)}`);
     },
     async stop() {
       const signal = (name: NodeJS.Signals): void => {
