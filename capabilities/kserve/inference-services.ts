@@ -5,7 +5,7 @@ import { MANAGED_BY, MANAGED_BY_LABEL } from "./identity";
 import type { InferenceServiceObject } from "./rendering";
 
 /** Who applies, in `managedFields`. */
-export const FIELD_MANAGER = "mlflow-kserve-webhook-listener";
+export const FIELD_MANAGER = MANAGED_BY;
 
 /** Objects in one page of a list; keeps a list of many services from being one huge answer. */
 const LIST_PAGE_SIZE = 500;

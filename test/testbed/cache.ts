@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { sleep } from "./probe";
+import { isRunning } from "./running";
 
 /**
  * The folder for everything that is built once and used by every later run, outside the checkout:
@@ -92,14 +93,5 @@ function readOwner(file: string): number | undefined {
     return Number(readFileSync(file, "utf8")) || undefined;
   } catch {
     return undefined;
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }

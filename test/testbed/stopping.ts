@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { basename } from "node:path";
+import { isRunning } from "./running";
 
 /**
  * Waits until somebody wants this process to end: Ctrl-C, SIGTERM, SIGHUP, or the end of what started it (npm, npx
@@ -44,14 +45,5 @@ function describeProcess(pid: number): [parent: number, command: string] {
     return [Number(output.slice(0, separator)), output.slice(separator + 1)];
   } catch {
     return [0, ""]; // no such program here: the direct parent has to do
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
