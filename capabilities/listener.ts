@@ -17,6 +17,8 @@ import { messageOf } from "./operations/logging";
 import { createMetrics } from "./operations/metrics";
 import { fixedSecret } from "./operations/rotating-secret";
 import type { RotatingSecret } from "./operations/rotating-secret";
+import { decide } from "./reconciliation/decision";
+import { createDeletionGuard } from "./reconciliation/deletion-guard";
 import { createKeyedQueue } from "./reconciliation/keyed-queue";
 import { createObserver } from "./reconciliation/observer";
 import type { Observer } from "./reconciliation/observer";
@@ -58,6 +60,11 @@ export interface Listener {
   serve: (deliveries: boolean) => Promise<HttpServer>;
   /** Compares MLflow with the cluster and reconciles what differs; undefined when that failed, which was logged. */
   poll: () => Promise<ResyncReport | undefined>;
+  /**
+   * Polls now and then once every POLLING_INTERVAL. A timer of ours, because Pepr's OnSchedule goes by the wall clock: it
+   * keeps the time of its last run in the cluster, and after the clock was set back waits until that time comes again.
+   */
+  startPolling: () => void;
   readonly observer: Observer;
   /** Resolves when no work is under way, second looks included. */
   idle: () => Promise<void>;
@@ -121,6 +128,14 @@ export function createListener(options: ListenerOptions): Listener {
   });
   const reconcile = (key: ModelVersionKey): Promise<Outcome> => queue.run(key);
   metrics.observeQueue(() => queue.depth);
+  const guard = createDeletionGuard(
+    {
+      share: settings.DELETION_GUARD_PERCENT / 100,
+      count: settings.DELETION_GUARD_COUNT,
+      confirmations: settings.DELETION_GUARD_CONFIRMATIONS,
+    },
+    async key => decide(await mlflow.getModelVersion(key), deployTagKey).kind === "remove",
+  );
 
   const fixed = settings.MLFLOW_WEBHOOK_SECRET;
   const secret = webhookSecret ?? (fixed === undefined ? undefined : fixedSecret(fixed));
@@ -128,13 +143,16 @@ export function createListener(options: ListenerOptions): Listener {
   let keeper: WebhookKeeper | undefined;
   let lastSuccessfulPoll: Date | undefined;
   let running: Promise<ResyncReport | undefined> | undefined;
+  let pollTimer: NodeJS.Timeout | undefined;
 
   const pollOnce = async (): Promise<ResyncReport | undefined> => {
     const start = performance.now();
     try {
-      const report = await resync({ mlflow, services, reconciler, reconcile, deployTagKey, log });
+      const report = await resync({ mlflow, services, reconciler, reconcile, guard, deployTagKey, log });
       lastSuccessfulPoll = new Date();
       metrics.pollSucceeded(lastSuccessfulPoll);
+      metrics.deletionsHeld(report.held);
+      if (report.held > 0) reporter.held(report);
       const changes = report.created + report.updated + report.deleted + report.failed;
       const fields = { ...report, duration_ms: Math.round(performance.now() - start) };
       if (changes > 0) log.info(fields, "Poll finished");
@@ -144,6 +162,13 @@ export function createListener(options: ListenerOptions): Listener {
       log.error({ cause: messageOf(error) }, "Poll failed, nothing was changed");
       return undefined;
     }
+  };
+
+  const poll = (): Promise<ResyncReport | undefined> => {
+    running ??= pollOnce().finally(() => {
+      running = undefined;
+    });
+    return running;
   };
 
   /** What carries the work, as far as this process knows: without a webhook to keep, the poll does. */
@@ -192,11 +217,11 @@ export function createListener(options: ListenerOptions): Listener {
       return server;
     },
 
-    poll() {
-      running ??= pollOnce().finally(() => {
-        running = undefined;
-      });
-      return running;
+    poll,
+
+    startPolling() {
+      void poll();
+      pollTimer ??= setInterval(() => void poll(), settings.POLLING_INTERVAL * 1000);
     },
 
     observer: createObserver(reconcile, log, metrics.tagToReady),
@@ -204,6 +229,7 @@ export function createListener(options: ListenerOptions): Listener {
     idle: () => queue.idle(),
 
     async stop() {
+      clearInterval(pollTimer);
       secret?.stop();
       await Promise.all([keeper?.stop(), server?.close()]);
       await running;

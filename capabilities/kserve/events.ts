@@ -11,19 +11,20 @@ const CAPACITY = 10_000;
 /** Kubernetes' limit for the message of an Event. */
 const MAXIMUM_MESSAGE_LENGTH = 1024;
 
-export interface ServiceEvent {
+/** What happened, to one InferenceService or to all of the namespace. */
+export interface RecordedEvent {
   readonly type: "Normal" | "Warning";
   /** One word in camel case, as `kubectl describe` shows it: Deployed, Removed, Refused, … */
   readonly reason: string;
   readonly message: string;
-  /** The InferenceService that it is about, whether it exists or not. */
-  readonly name: string;
+  /** The InferenceService that it is about, whether it exists or not; the namespace's services as a whole when left out. */
+  readonly name?: string | undefined;
   /** Its uid when it exists, so that `kubectl describe` finds the event. */
   readonly uid?: string | undefined;
 }
 
-/** Records Kubernetes Events about InferenceServices, in their namespace. Never throws and never has to be waited for. */
-export type EventRecorder = (event: ServiceEvent) => void;
+/** Records Kubernetes Events in the namespace of the InferenceServices. Never throws and never has to be waited for. */
+export type EventRecorder = (event: RecordedEvent) => void;
 
 /** @param now milliseconds on a clock that only goes forward */
 export function createEventRecorder(
@@ -39,12 +40,15 @@ export function createEventRecorder(
     if (last !== undefined && now() - last < REPEAT_AFTER) return;
     recorded.set(identity, now());
     const time = new Date().toISOString();
-    const regarding = { apiVersion: "serving.kserve.io/v1beta1", kind: "InferenceService", name, namespace };
+    const regarding =
+      name === undefined
+        ? { apiVersion: "v1", kind: "Namespace", name: namespace, namespace }
+        : { apiVersion: "serving.kserve.io/v1beta1", kind: "InferenceService", name, namespace };
     const body = {
       apiVersion: "v1",
       kind: "Event",
       // As client-go names events: the object's name and something unique.
-      metadata: { name: `${name}.${randomBytes(8).toString("hex")}`, namespace },
+      metadata: { name: `${regarding.name}.${randomBytes(8).toString("hex")}`, namespace },
       involvedObject: { ...regarding, ...(uid === undefined ? {} : { uid }) },
       type,
       reason,
@@ -58,7 +62,7 @@ export function createEventRecorder(
     };
     apiServer({ method: "POST", path: `/api/v1/namespaces/${namespace}/events`, body }).catch((error: unknown) => {
       recorded.delete(identity);
-      log.debug({ inference_service: name, cause: messageOf(error) }, "The event could not be recorded");
+      log.debug({ about: regarding.name, cause: messageOf(error) }, "The event could not be recorded");
     });
   };
 }

@@ -56,6 +56,8 @@ export interface Metrics {
   /** A request to the API server failed; `reason` as KubernetesError has it. */
   kubernetesError: (reason: string) => void;
   pollSucceeded: (at: Date) => void;
+  /** Services that the last poll did not delete because they are too many at once. */
+  deletionsHeld: (count: number) => void;
   /** Seconds until a new service was Ready, from its creation, which follows the tag at once. */
   tagToReady: (seconds: number) => void;
   setMode: (mode: Mode) => void;
@@ -107,6 +109,11 @@ export function createMetrics(): Metrics {
   });
   // A process that has not polled has no such time; 1970 would raise every alarm.
   poll.remove();
+  const held = new Gauge({
+    name: "inference_service_deletions_held",
+    help: "InferenceServices that are to be deleted and are held until further polls confirm it, being too many at once.",
+    registers,
+  });
   const mode = new Gauge({
     name: "listener_mode",
     help: "1 for the mode in which the module works.",
@@ -143,6 +150,9 @@ export function createMetrics(): Metrics {
     },
     pollSucceeded: at => {
       poll.set(at.getTime() / 1000);
+    },
+    deletionsHeld: count => {
+      held.set(count);
     },
     tagToReady: seconds => {
       // MLflow's clock may be ahead of the cluster's.

@@ -75,6 +75,16 @@ export const settingsSchema = z.object({
   POLLING_INTERVAL: wholeNumber(10, 86_400, "a whole number of seconds")
     .prefault("60")
     .meta({ description: "Seconds between two polls of MLflow." }),
+  DELETION_GUARD_PERCENT: wholeNumber(0, 100, "a whole number").prefault("50").meta({
+    description:
+      "Guard against mass deletion: a poll that would delete more than this percentage of all services at once, and more than DELETION_GUARD_COUNT, holds them.",
+  }),
+  DELETION_GUARD_COUNT: wholeNumber(0, 1_000_000, "a whole number")
+    .prefault("5")
+    .meta({ description: "Services that a poll may always delete at once." }),
+  DELETION_GUARD_CONFIRMATIONS: wholeNumber(0, 1000, "a whole number").prefault("3").meta({
+    description: "Further polls in a row that must confirm each held deletion before it is done; 0 holds none.",
+  }),
   DEPLOY_TAG_KEY: z
     .string()
     .regex(/^[^"'`\\]{1,250}$/, { error: "must be 1 to 250 characters without quotes and backslashes" })

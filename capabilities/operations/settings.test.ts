@@ -44,6 +44,9 @@ describe("parseSettings", () => {
       WEBHOOK_STARTUP_RETRIES: 2,
       ENABLE_POLLING_FALLBACK: true,
       POLLING_INTERVAL: 60,
+      DELETION_GUARD_PERCENT: 50,
+      DELETION_GUARD_COUNT: 5,
+      DELETION_GUARD_CONFIRMATIONS: 3,
       DEPLOY_TAG_KEY: "deploy",
       mlflowAccess: { authorization: undefined, certificateFile: undefined, insecureTls: false },
     });

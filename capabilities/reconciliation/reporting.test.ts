@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { recordingLog } from "../../test/support/unit/recording-log";
-import type { ServiceEvent } from "../kserve/events";
+import type { RecordedEvent } from "../kserve/events";
 import { MlflowError } from "../mlflow/errors";
 import { ForeignObjectError, RefusedError } from "./errors";
 import type { Action, Outcome } from "./reconciler";
@@ -9,11 +9,11 @@ import { createReporter } from "./reporting";
 const KEY = { model: "iris", version: "3" };
 
 function report(tell: (reporter: ReturnType<typeof createReporter>) => void): {
-  events: readonly ServiceEvent[];
+  events: readonly RecordedEvent[];
   messages: readonly string[];
 } {
   const { log, lines } = recordingLog();
-  const events: ServiceEvent[] = [];
+  const events: RecordedEvent[] = [];
   tell(createReporter("models", event => events.push(event), log));
   return { events, messages: lines.map(({ message }) => message) };
 }
@@ -67,6 +67,18 @@ describe("createReporter", () => {
       { type: "Warning", reason: "NameTaken", name: "mlflow-iris-v3", uid: "theirs" },
     ]);
     expect(events).toHaveLength(2);
+  });
+
+  it("is loud about a mass deletion that is held, with cause and cure", () => {
+    const { events, messages } = report(({ held }) => {
+      held({ held: 40, managed: 50 });
+    });
+    expect(messages).toEqual([
+      expect.stringMatching(/^Mass deletion held: 40 of 50 services .* check that MLFLOW_KSERVE_/),
+    ]);
+    expect(events).toEqual([
+      { type: "Warning", reason: "MassDeletionHeld", message: expect.stringMatching(/^40 of 50 services/) as string },
+    ]);
   });
 
   it("survives a version that cannot even have a name", () => {

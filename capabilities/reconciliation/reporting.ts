@@ -6,11 +6,14 @@ import type { Log } from "../operations/logging";
 import { messageOf } from "../operations/logging";
 import { ForeignObjectError, RefusedError } from "./errors";
 import type { Outcome } from "./reconciler";
+import type { ResyncReport } from "./resync";
 
 /** Tells what was done about a model version, whoever asked for it. */
 export interface Reporter {
   readonly done: (key: ModelVersionKey, outcome: Outcome) => void;
   readonly failed: (key: ModelVersionKey, error: unknown) => void;
+  /** A poll left services that are to go, because they are too many at once. */
+  readonly held: (report: Pick<ResyncReport, "held" | "managed">) => void;
 }
 
 const CHANGES = {
@@ -45,6 +48,14 @@ export function createReporter(namespace: string, record: EventRecorder, log: Lo
       } catch {
         // It cannot even have a name, which is what the message says; there is no object to tell it of.
       }
+    },
+    held({ held, managed }) {
+      const message =
+        `${held} of ${managed} services are to be deleted at once, and are kept until further polls confirm each: ` +
+        "check that MLFLOW_KSERVE_MLFLOW_TRACKING_URI still leads to the MLflow that they were tagged in, and that " +
+        "nobody emptied it; if all is as it should be, nothing needs to be done";
+      log.error({ held, managed }, `Mass deletion held: ${message}`);
+      record({ type: "Warning", reason: "MassDeletionHeld", message });
     },
   };
 }

@@ -8,9 +8,12 @@ import { rejectionOf } from "../../test/support/unit/outcomes";
 import { recordingLog } from "../../test/support/unit/recording-log";
 import type { RecordedLine } from "../../test/support/unit/recording-log";
 import { KubernetesError } from "../kserve/api-server";
-import type { InferenceServices, LiveInferenceService } from "../kserve/inference-services";
+import type { InferenceServices } from "../kserve/inference-services";
+import type { LiveInferenceService } from "../kserve/live-inference-service";
 import type { MlflowReader } from "../mlflow/client";
 import { MlflowError } from "../mlflow/errors";
+import { decide } from "./decision";
+import { createDeletionGuard } from "./deletion-guard";
 import { createReconciler } from "./reconciler";
 import { resync } from "./resync";
 import type { ResyncReport } from "./resync";
@@ -38,6 +41,10 @@ function setUp(
   const options = { mlflow, services: cluster, template: TEMPLATE, resources: RESOURCES, storageUriBase: undefined };
   const reconciler = createReconciler({ ...options, deployTagKey: "deploy" });
   const reconciled: string[] = [];
+  const guard = createDeletionGuard(
+    { share: 0.5, count: 2, confirmations: 1 },
+    async key => decide(await mlflow.getModelVersion(key), "deploy").kind === "remove",
+  );
   const poll = (): Promise<ResyncReport> =>
     resync({
       mlflow,
@@ -47,13 +54,14 @@ function setUp(
         reconciled.push(`${key.model} ${key.version}`);
         return (await reconciler.act(key)).outcome;
       },
+      guard,
       deployTagKey: "deploy",
       log,
     });
   return { mlflow, cluster, lines, reconciled, poll };
 }
 
-const NOTHING_DONE = { created: 0, updated: 0, deleted: 0, failed: 0 };
+const NOTHING_DONE = { created: 0, updated: 0, deleted: 0, failed: 0, held: 0 };
 
 describe("resync", () => {
   it("creates what is missing, and then has nothing to do", async () => {
@@ -94,6 +102,24 @@ describe("resync", () => {
     expect(await poll()).toMatchObject({ deleted: 0, failed: 0 });
     expect(reconciled).toContain("wine 1");
     expect(cluster.objects.size).toBe(2);
+  });
+
+  it("holds a mass deletion, and does it when another pass confirms it", async () => {
+    const services = [IRIS, WINE, modelVersion({ model: "rose" })].map(version => liveService(version));
+    const { cluster, reconciled, poll } = setUp(services);
+    expect(await poll()).toEqual({ ...NOTHING_DONE, tagged: 0, managed: 3, held: 3 });
+    expect([reconciled, cluster.objects.size]).toEqual([[], 3]);
+    expect(await poll()).toEqual({ ...NOTHING_DONE, tagged: 0, managed: 3, deleted: 3 });
+  });
+
+  it("counts no service that is already being deleted", async () => {
+    const deletionTimestamp = "2026-01-02T03:04:05Z";
+    const going = [WINE, modelVersion({ model: "rose" })].map(version =>
+      liveService(version, { metadata: { deletionTimestamp } }),
+    );
+    const { reconciled, poll } = setUp([liveService(IRIS), ...going]);
+    expect(await poll()).toEqual({ ...NOTHING_DONE, tagged: 0, managed: 3, deleted: 1 });
+    expect(reconciled).toEqual(["iris 3"]);
   });
 
   it.each([

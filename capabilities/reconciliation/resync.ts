@@ -1,11 +1,13 @@
 import { keyOf } from "../kserve/identity";
-import type { InferenceServices, LiveInferenceService } from "../kserve/inference-services";
+import type { InferenceServices } from "../kserve/inference-services";
+import type { LiveInferenceService } from "../kserve/live-inference-service";
 import type { MlflowReader, ModelVersion } from "../mlflow/client";
 import { formatKey } from "../model-version-key";
 import type { ModelVersionKey } from "../model-version-key";
 import { inParallel } from "../operations/in-parallel";
 import type { Log } from "../operations/logging";
 import { messageOf } from "../operations/logging";
+import type { DeletionGuard } from "./deletion-guard";
 import type { Outcome, Reconciler } from "./reconciler";
 
 /** Versions compared at the same time: MLflow may have to be asked where the artifacts of a new one are. */
@@ -17,6 +19,7 @@ export interface ResyncOptions {
   readonly reconciler: Reconciler;
   /** Reconciles one key, through the queue. */
   readonly reconcile: (key: ModelVersionKey) => Promise<Outcome>;
+  readonly guard: DeletionGuard;
   readonly deployTagKey: string;
   readonly log: Log;
 }
@@ -30,6 +33,8 @@ export interface ResyncReport {
   readonly created: number;
   readonly updated: number;
   readonly deleted: number;
+  /** Services that are to go, and were left because too many are at once: see {@link DeletionGuard}. */
+  readonly held: number;
   /** Versions whose reconcile failed; they are tried again next time. */
   readonly failed: number;
 }
@@ -37,18 +42,19 @@ export interface ResyncReport {
 /**
  * Compares all tagged versions with all our InferenceServices and reconciles each that differs. An InferenceService
  * whose version is not in the search's answer is not deleted for that: like everything else it is reconciled, which asks
- * MLflow about that very version.
+ * MLflow about that very version; and when there are suspiciously many of them, later passes must say the same.
  *
  * @throws MlflowError or KubernetesError when one of the two lists is not to be had in full; nothing was done then
  */
 export async function resync(options: ResyncOptions): Promise<ResyncReport> {
-  const { mlflow, services, reconciler, reconcile, deployTagKey, log } = options;
+  const { mlflow, services, reconciler, reconcile, guard, deployTagKey, log } = options;
   const [tagged, live] = await Promise.all([mlflow.searchTagged(deployTagKey), services.listManaged()]);
-  const differing = await differences(tagged, live, reconciler, log);
+  const { unsettled, unwanted } = await differences(tagged, live, reconciler, log);
+  const released = await guard.release(unwanted, live.length);
 
   const counts = { created: 0, updated: 0, deleted: 0, failed: 0 };
   await Promise.all(
-    differing.map(async key => {
+    [...unsettled, ...released].map(async key => {
       try {
         const { action } = await reconcile(key);
         if (action === "created" || action === "updated" || action === "deleted") counts[action]++;
@@ -61,19 +67,25 @@ export async function resync(options: ResyncOptions): Promise<ResyncReport> {
       }
     }),
   );
-  return { tagged: tagged.length, managed: live.length, ...counts };
+  return { tagged: tagged.length, managed: live.length, ...counts, held: unwanted.length - released.length };
 }
 
-/** The keys of all versions whose service is missing or differs, and of all services whose version is not tagged. */
+interface Differences {
+  /** Tagged versions whose service is missing or differs. */
+  readonly unsettled: readonly ModelVersionKey[];
+  /** Versions that have a service and are not among the tagged ones. */
+  readonly unwanted: readonly ModelVersionKey[];
+}
+
 async function differences(
   tagged: readonly ModelVersion[],
   live: readonly LiveInferenceService[],
   reconciler: Reconciler,
   log: Log,
-): Promise<ModelVersionKey[]> {
+): Promise<Differences> {
   const wanted = new Set(tagged.map(formatKey));
   const liveByKey = new Map<string, LiveInferenceService>();
-  const untagged: ModelVersionKey[] = [];
+  const unwanted: ModelVersionKey[] = [];
   for (const service of live) {
     const key = keyOf(service.metadata);
     if (key === undefined) {
@@ -83,7 +95,7 @@ async function differences(
         "InferenceService carries our managed-by label but not our name and annotations; it is left untouched",
       );
     } else if (wanted.has(formatKey(key))) liveByKey.set(formatKey(key), service);
-    else untagged.push(key);
+    else if (service.metadata.deletionTimestamp === undefined) unwanted.push(key);
   }
   const unsettled = await inParallel(tagged, CONCURRENCY, async version => {
     const service = liveByKey.get(formatKey(version));
@@ -91,5 +103,5 @@ async function differences(
     const settled = service !== undefined && (await reconciler.isSettled(version, service).catch(() => false));
     return settled ? [] : [{ model: version.model, version: version.version }];
   });
-  return [...unsettled.flat(), ...untagged];
+  return { unsettled: unsettled.flat(), unwanted };
 }

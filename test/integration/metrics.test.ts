@@ -101,6 +101,7 @@ describe("GET /metrics", () => {
       "listener_mode",
       "mlflow_api_errors_total",
       "poll_last_success_timestamp_seconds",
+      "inference_service_deletions_held",
       "reconcile_queue_depth",
       "tag_to_ready_duration_seconds",
       "webhook_deliveries_rejected_total",

@@ -57,7 +57,15 @@ describe("the poll", () => {
     const { listener, registry, proxy, deployed, tag } = await deployTwo();
 
     const before = proxy.requests("/api/");
-    expect(await listener.poll()).toEqual({ tagged: 2, managed: 2, created: 0, updated: 0, deleted: 0, failed: 0 });
+    expect(await listener.poll()).toEqual({
+      tagged: 2,
+      managed: 2,
+      created: 0,
+      updated: 0,
+      deleted: 0,
+      failed: 0,
+      held: 0,
+    });
     // One search, and no request per version.
     expect(proxy.requests("/api/") - before).toBe(1);
 

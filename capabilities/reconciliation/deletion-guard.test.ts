@@ -1,0 +1,83 @@
+import { describe, expect, it } from "vitest";
+import { formatKey } from "../model-version-key";
+import type { ModelVersionKey } from "../model-version-key";
+import { createDeletionGuard } from "./deletion-guard";
+
+const LIMITS = { share: 0.5, count: 5, confirmations: 2 };
+
+function keys(count: number): ModelVersionKey[] {
+  return Array.from({ length: count }, (_, index) => ({ model: `model-${index}`, version: "1" }));
+}
+
+/** Answers yes for all but those given, and fails for those given as failing. */
+function answers(wanted: readonly ModelVersionKey[] = [], failing: readonly ModelVersionKey[] = []) {
+  const asked: string[] = [];
+  const has = (list: readonly ModelVersionKey[], key: ModelVersionKey): boolean =>
+    list.some(one => formatKey(one) === formatKey(key));
+  return {
+    asked,
+    isUnwanted: (key: ModelVersionKey): Promise<boolean> => {
+      asked.push(formatKey(key));
+      if (has(failing, key)) return Promise.reject(new Error("MLflow does not answer"));
+      return Promise.resolve(!has(wanted, key));
+    },
+  };
+}
+
+describe("createDeletionGuard", () => {
+  it.each([
+    ["as many as are always allowed, be it all of them", 5, 5],
+    ["many, but not over half of them", 50, 100],
+    ["none", 0, 100],
+  ])("lets %s go at once, without asking", async (_, unwanted, managed) => {
+    const { asked, isUnwanted } = answers();
+    expect(await createDeletionGuard(LIMITS, isUnwanted).release(keys(unwanted), managed)).toEqual(keys(unwanted));
+    expect(asked).toEqual([]);
+  });
+
+  it.each([
+    ["over half of many", 51, 100],
+    ["over five of few", 6, 11],
+  ])("holds %s until further passes confirmed each", async (_, unwanted, managed) => {
+    const { asked, isUnwanted } = answers();
+    const guard = createDeletionGuard(LIMITS, isUnwanted);
+    expect(await guard.release(keys(unwanted), managed)).toEqual([]);
+    expect(await guard.release(keys(unwanted), managed)).toEqual([]);
+    expect(await guard.release(keys(unwanted), managed)).toEqual(keys(unwanted));
+    expect(asked).toHaveLength(3 * unwanted);
+  });
+
+  it("counts no pass in which MLflow did not answer about the version, or said that it is to be served", async () => {
+    const unwanted = keys(10);
+    const [failing, wanted, ...others] = unwanted as [ModelVersionKey, ModelVersionKey, ...ModelVersionKey[]];
+    let current = answers();
+    const guard = createDeletionGuard(LIMITS, key => current.isUnwanted(key));
+    await guard.release(unwanted, 10);
+    current = answers([wanted], [failing]);
+    await guard.release(unwanted, 10);
+    current = answers();
+    expect(await guard.release(unwanted, 10)).toEqual(others);
+    await guard.release(unwanted, 10);
+    expect(await guard.release(unwanted, 10)).toEqual(unwanted);
+  });
+
+  it("begins anew once a pass found no mass", async () => {
+    const guard = createDeletionGuard(LIMITS, answers().isUnwanted);
+    await guard.release(keys(10), 10);
+    await guard.release(keys(10), 10);
+    await guard.release([], 10);
+    expect(await guard.release(keys(10), 10)).toEqual([]);
+  });
+
+  it("holds what joins a mass later for as many passes of its own", async () => {
+    const guard = createDeletionGuard(LIMITS, answers().isUnwanted);
+    await guard.release(keys(9), 10);
+    await guard.release(keys(10), 10);
+    expect(await guard.release(keys(10), 10)).toEqual(keys(9));
+  });
+
+  it("is switched off by a demand for no confirmation", async () => {
+    const guard = createDeletionGuard({ ...LIMITS, confirmations: 0 }, answers().isUnwanted);
+    expect(await guard.release(keys(10), 10)).toEqual(keys(10));
+  });
+});
