@@ -3,7 +3,8 @@ import { rejectionOf } from "../../test/support/unit/outcomes";
 import { liveService } from "../../test/support/unit/objects";
 import type { ApiServerRequest } from "./api-server";
 import { KubernetesError } from "./api-server";
-import { createInferenceServices, parseLive } from "./inference-services";
+import { createInferenceServices } from "./inference-services";
+import { parseLive } from "./live-inference-service";
 import type { InferenceServices } from "./inference-services";
 
 const COLLECTION = "/apis/serving.kserve.io/v1beta1/namespaces/models/inferenceservices";
@@ -99,6 +100,30 @@ describe("apply", () => {
     const { services, requests } = servicesWith(() => LIVE);
     expect(await services.apply(OBJECT)).toEqual(LIVE);
     expect(requests).toEqual([{ ...apply, query: { ...query, force: "false" }, body: OBJECT }]);
+  });
+
+  describe("when somebody else made the object just before, without a field that says otherwise", () => {
+    const theirs = { manager: "kubectl-create", subresource: "", time: "", fieldsV1: { "f:spec": {} } };
+    const merged = { ...LIVE, metadata: { ...LIVE.metadata, managedFields: [theirs] } };
+
+    it("takes back what it put into it", async () => {
+      const { services, requests } = servicesWith(() => merged);
+      expect(await rejectionOf(services.apply(OBJECT))).toMatchObject({ status: 409, reason: "Conflict" });
+      const { name, namespace, uid } = LIVE.metadata;
+      const { apiVersion, kind } = OBJECT;
+      expect(requests[1]).toEqual({
+        ...apply,
+        query: { ...query, force: "false" },
+        body: { apiVersion, kind, metadata: { name, namespace, uid } },
+      });
+    });
+
+    it("leaves it when nothing would remain: it is another replica's", async () => {
+      const { services } = servicesWith(({ body }) =>
+        JSON.stringify(body).includes("spec") ? merged : refused(422, "Invalid", NAME)(),
+      );
+      expect(await services.apply(OBJECT)).toEqual(merged);
+    });
   });
 
   it("takes fields back from exactly the object that was read", async () => {

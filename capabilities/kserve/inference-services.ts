@@ -3,6 +3,9 @@ import type { ApiServer } from "./api-server";
 import { KubernetesError } from "./api-server";
 import { MANAGED_BY, MANAGED_BY_LABEL } from "./identity";
 import type { InferenceServiceObject } from "./rendering";
+import { liveSchema, describesService } from "./live-inference-service";
+import type { LiveInferenceService } from "./live-inference-service";
+import { API_VERSION, KIND } from "./template-checks";
 
 /** Who applies, in `managedFields`. */
 export const FIELD_MANAGER = MANAGED_BY;
@@ -10,54 +13,10 @@ export const FIELD_MANAGER = MANAGED_BY;
 /** Objects in one page of a list; keeps a list of many services from being one huge answer. */
 const LIST_PAGE_SIZE = 500;
 
-const stringMap = z.record(z.string(), z.string());
-
-const managedFieldsEntry = z.object({
-  manager: z.string().default(""),
-  subresource: z.string().default(""),
-  time: z.string().default(""),
-  fieldsV1: z.record(z.string(), z.unknown()).default({}),
-});
-
-const liveSchema = z.object({
-  metadata: z.object({
-    name: z.string(),
-    namespace: z.string(),
-    uid: z.string(),
-    resourceVersion: z.string(),
-    generation: z.number().default(0),
-    creationTimestamp: z.string().default(""),
-    deletionTimestamp: z.string().optional(),
-    labels: stringMap.default({}),
-    annotations: stringMap.default({}),
-    managedFields: z.array(managedFieldsEntry).default([]),
-  }),
-  spec: z.record(z.string(), z.unknown()).default({}),
-  status: z
-    .object({
-      url: z.string().optional(),
-      conditions: z
-        .array(
-          z.object({
-            type: z.string(),
-            status: z.string(),
-            reason: z.string().default(""),
-            message: z.string().default(""),
-            lastTransitionTime: z.string().default(""),
-          }),
-        )
-        .default([]),
-    })
-    .default({ conditions: [] }),
-});
-
 const listSchema = z.object({
   metadata: z.object({ continue: z.string().optional() }).default({}),
   items: z.array(liveSchema),
 });
-
-/** An InferenceService as it is in the cluster. */
-export type LiveInferenceService = z.output<typeof liveSchema>;
 
 /** A part of all InferenceServices with our label. */
 export interface InferenceServicePage {
@@ -80,13 +39,20 @@ export interface InferenceServices {
   /**
    * Server-side apply. With `replaces` (the uid of the object that was read) fields that others changed are taken back,
    * and the request fails when the object is not that one any more; without, it is meant to create, and fails with
-   * Conflict rather than take over fields of an object that somebody made in the meantime.
+   * Conflict rather than take over an object that somebody made in the meantime.
    */
   apply: (object: InferenceServiceObject, replaces?: string) => Promise<LiveInferenceService>;
   /** Deletes exactly the object that was read; fails with Conflict when it changed since. Gone already is success. */
   delete: (live: LiveInferenceService) => Promise<void>;
   /** One cheap request that shows whether the API server answers and lets us read. */
   ping: () => Promise<void>;
+}
+
+/** What an Apply sends, at the least. */
+interface AppliedObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace: string; readonly uid?: string };
 }
 
 export function createInferenceServices(apiServer: ApiServer, namespace: string): InferenceServices {
@@ -103,6 +69,39 @@ export function createInferenceServices(apiServer: ApiServer, namespace: string)
     // The last page's is an empty text.
     return { items: page.items, next: following === "" ? undefined : following };
   };
+  const sendApply = async (
+    object: AppliedObject,
+    force: boolean,
+  ): Promise<{ created: boolean; live: LiveInferenceService }> => {
+    const answer = await apiServer({
+      method: "PATCH",
+      path: pathOf(object.metadata.name),
+      query: { fieldManager: FIELD_MANAGER, force: String(force), fieldValidation: "Strict" },
+      contentType: "application/apply-patch+yaml",
+      body: object,
+    });
+    return { created: answer.status === 201, live: parse(liveSchema, answer.body) };
+  };
+
+  /**
+   * Takes back what an Apply that was meant to create put into an object that somebody else had made a moment before: it
+   * went through because no field had two values. An Apply of nothing gives up all fields that only we own.
+   *
+   * @throws KubernetesError Conflict once it is taken back
+   */
+  const withdraw = async (live: LiveInferenceService): Promise<void> => {
+    const { name, namespace: inNamespace, uid } = live.metadata;
+    const nothing = { apiVersion: API_VERSION, kind: KIND, metadata: { name, namespace: inNamespace } };
+    try {
+      await sendApply(withUid(nothing, uid), false);
+    } catch (error) {
+      // What would be left is no InferenceService: what makes it one is another replica of this module's.
+      if (error instanceof KubernetesError && (error.status === 400 || error.status === 422)) return;
+      throw error;
+    }
+    throw new KubernetesError(409, "Conflict", `InferenceService ${inNamespace}/${name} was made by somebody else`);
+  };
+
   return {
     namespace,
     listPage,
@@ -128,19 +127,10 @@ export function createInferenceServices(apiServer: ApiServer, namespace: string)
     },
 
     async apply(object, replaces) {
-      const body = replaces === undefined ? object : { ...object, metadata: { ...object.metadata, uid: replaces } };
-      const answer = await apiServer({
-        method: "PATCH",
-        path: pathOf(object.metadata.name),
-        query: {
-          fieldManager: FIELD_MANAGER,
-          force: replaces === undefined ? "false" : "true",
-          fieldValidation: "Strict",
-        },
-        contentType: "application/apply-patch+yaml",
-        body,
-      });
-      return parse(liveSchema, answer.body);
+      if (replaces !== undefined) return (await sendApply(withUid(object, replaces), true)).live;
+      const { created, live } = await sendApply(object, false);
+      if (!created && hasOtherOwners(live)) await withdraw(live);
+      return live;
     },
 
     async delete(live) {
@@ -178,12 +168,16 @@ function parse<T>(schema: z.ZodType<T>, body: unknown): T {
   );
 }
 
+function withUid(object: AppliedObject, uid: string): AppliedObject {
+  return { ...object, metadata: { ...object.metadata, uid } };
+}
+
+/** Whether somebody else has set a part of the spec, the labels or the annotations, as `managedFields` tells. */
+function hasOtherOwners(live: LiveInferenceService): boolean {
+  return live.metadata.managedFields.some(entry => entry.manager !== FIELD_MANAGER && describesService(entry));
+}
+
 /** The object itself is not there; a missing namespace or CRD is something else. */
 function isNotFound(error: unknown, name: string): boolean {
   return error instanceof KubernetesError && error.status === 404 && error.about.name === name;
-}
-
-/** An object of the API server's as the module reads it, or undefined when it has not the form of one. */
-export function parseLive(object: unknown): LiveInferenceService | undefined {
-  return liveSchema.safeParse(object).data;
 }

@@ -1,4 +1,4 @@
-import type { LiveInferenceService } from "./inference-services";
+import type { LiveInferenceService } from "./live-inference-service";
 
 /** In what state an InferenceService is; Pending is one that KServe has not said anything about. */
 export type ServiceState = "Ready" | "NotReady" | "Pending" | "Deleting";

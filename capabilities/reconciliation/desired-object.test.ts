@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { liveService, modelVersion, NAMESPACE, RESOURCES, TEMPLATE } from "../../test/support/unit/objects";
 import type { LiveChanges } from "../../test/support/unit/objects";
 import { keyOf } from "../kserve/identity";
-import type { LiveInferenceService } from "../kserve/inference-services";
+import type { LiveInferenceService } from "../kserve/live-inference-service";
 import type { InferenceServiceObject } from "../kserve/rendering";
 import type { ModelVersion } from "../mlflow/client";
 import { desiredObject, isInPlace, RENDERED_ANNOTATION } from "./desired-object";

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { identityAnnotations, identityLabels } from "../kserve/identity";
-import type { LiveInferenceService } from "../kserve/inference-services";
+import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { inferenceServiceName } from "../kserve/names";
 import { withIdentity } from "../kserve/rendering";
 import type { CompiledTemplate, InferenceServiceObject } from "../kserve/rendering";

@@ -4,7 +4,7 @@ import type { LiveChanges } from "../../test/support/unit/objects";
 import { recordingLog } from "../../test/support/unit/recording-log";
 import type { RecordedLine } from "../../test/support/unit/recording-log";
 import { FIELD_MANAGER } from "../kserve/inference-services";
-import type { LiveInferenceService } from "../kserve/inference-services";
+import type { LiveInferenceService } from "../kserve/live-inference-service";
 import type { ModelVersionKey } from "../model-version-key";
 import { changedLastByOthers, createObserver } from "./observer";
 import type { Observer } from "./observer";

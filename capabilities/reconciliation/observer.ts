@@ -1,6 +1,7 @@
 import { keyOf } from "../kserve/identity";
-import { FIELD_MANAGER, parseLive } from "../kserve/inference-services";
-import type { LiveInferenceService } from "../kserve/inference-services";
+import { FIELD_MANAGER } from "../kserve/inference-services";
+import { describesService, parseLive } from "../kserve/live-inference-service";
+import type { LiveInferenceService } from "../kserve/live-inference-service";
 import type { ModelVersionKey } from "../model-version-key";
 import { BoundedCache } from "../operations/bounded-cache";
 import type { Log } from "../operations/logging";
@@ -91,9 +92,7 @@ export function createObserver(
 /** Whether the newest change of the spec, labels or annotations, as `managedFields` tells it, is somebody else's. */
 export function changedLastByOthers(live: LiveInferenceService): boolean {
   const newest = live.metadata.managedFields
-    .filter(
-      ({ subresource, fieldsV1 }) => subresource === "" && (hasOwn(fieldsV1, "f:spec") || touchesIdentity(fieldsV1)),
-    )
+    .filter(describesService)
     // Ours comes last among equals: times have seconds, and what we applied in the same second came after their change.
     .sort((one, other) => one.time.localeCompare(other.time) || Number(isOurs(one)) - Number(isOurs(other)))
     .at(-1);
@@ -102,14 +101,4 @@ export function changedLastByOthers(live: LiveInferenceService): boolean {
 
 function isOurs({ manager }: { manager: string }): boolean {
   return manager === FIELD_MANAGER;
-}
-
-function touchesIdentity(fields: Record<string, unknown>): boolean {
-  const metadata = fields["f:metadata"];
-  if (typeof metadata !== "object" || metadata === null) return false;
-  return hasOwn(metadata, "f:labels") || hasOwn(metadata, "f:annotations");
-}
-
-function hasOwn(object: object, name: string): boolean {
-  return Object.hasOwn(object, name);
 }

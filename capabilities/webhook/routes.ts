@@ -1,6 +1,7 @@
 import { KubernetesError } from "../kserve/api-server";
 import { keyOf } from "../kserve/identity";
-import type { InferenceServices, LiveInferenceService } from "../kserve/inference-services";
+import type { InferenceServices } from "../kserve/inference-services";
+import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { stateOf } from "../kserve/service-state";
 import { messageOf } from "../operations/logging";
 import { VERSION } from "../operations/health";

@@ -1,4 +1,4 @@
-import type { LiveInferenceService } from "../../capabilities/kserve/inference-services";
+import type { LiveInferenceService } from "../../capabilities/kserve/live-inference-service";
 import type { Timed } from "../support/data-scientist";
 import type { LogEntry } from "../support/module-log";
 

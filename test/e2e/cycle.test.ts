@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { connectToApiServer } from "../../capabilities/kserve/api-server";
 import { createInferenceServices } from "../../capabilities/kserve/inference-services";
-import type { LiveInferenceService } from "../../capabilities/kserve/inference-services";
+import type { LiveInferenceService } from "../../capabilities/kserve/live-inference-service";
 import { hireDataScientist } from "../support/data-scientist";
 import type { DataScientist } from "../support/data-scientist";
 import { kubeConfigFrom } from "../support/kube-config";

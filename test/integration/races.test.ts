@@ -73,6 +73,30 @@ describe("what happens between the look at MLflow and the act", () => {
     expect(live?.metadata.labels).toEqual({});
   });
 
+  it("a foreign object without a field that ours sets otherwise: what the Apply put into it is taken back", async () => {
+    const key = await registry.register(uniqueModel("raced"), "s3://models/x", { deploy: "true" });
+    const name = `mlflow-${key.model}-v1`;
+    const spec = { predictor: { model: { modelFormat: { name: "mlflow" }, storageUri: "s3://models/x" } } };
+    const annotations = { owner: "somebody else" };
+    const running = await startListener({
+      wrapApiServer: interrupt("PATCH", {
+        before: async () => {
+          const metadata = { name, namespace: running.namespace, annotations };
+          const foreign = { apiVersion: "serving.kserve.io/v1beta1", kind: "InferenceService", metadata, spec };
+          await testKubectl()(["create", "-f", "-"], JSON.stringify(foreign));
+        },
+      }),
+    });
+
+    expect(await running.deliver(key)).toMatchObject({ status: 409 });
+
+    const live = await running.services.get(name);
+    expect(live?.metadata).toMatchObject({ labels: {}, annotations });
+    expect(Object.keys(live?.metadata.annotations ?? {}).filter(one => one.startsWith("mlflow."))).toEqual([]);
+    expect(live?.spec).toMatchObject(spec);
+    expect(live?.metadata.managedFields.map(({ manager }) => manager)).not.toContain("mlflow-kserve-webhook-listener");
+  });
+
   it("our object replaced by a foreign one just before the Apply: the foreign one stays as it is", async () => {
     const key = await registry.register(uniqueModel("raced"), "s3://models/x", { deploy: "true" });
     const name = `mlflow-${key.model}-v1`;

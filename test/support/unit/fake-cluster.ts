@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { KubernetesError } from "../../../capabilities/kserve/api-server";
 import { isManaged } from "../../../capabilities/kserve/identity";
-import type { InferenceServices, LiveInferenceService } from "../../../capabilities/kserve/inference-services";
+import type { InferenceServices } from "../../../capabilities/kserve/inference-services";
+import type { LiveInferenceService } from "../../../capabilities/kserve/live-inference-service";
 import type { InferenceServiceObject } from "../../../capabilities/kserve/rendering";
 import { NAMESPACE } from "./objects";
 

@@ -1,6 +1,6 @@
 import { identityAnnotations, identityLabels } from "../../../capabilities/kserve/identity";
-import { parseLive } from "../../../capabilities/kserve/inference-services";
-import type { LiveInferenceService } from "../../../capabilities/kserve/inference-services";
+import { parseLive } from "../../../capabilities/kserve/live-inference-service";
+import type { LiveInferenceService } from "../../../capabilities/kserve/live-inference-service";
 import { inferenceServiceName } from "../../../capabilities/kserve/names";
 import { compileTemplate } from "../../../capabilities/kserve/rendering";
 import type { CompiledTemplate } from "../../../capabilities/kserve/rendering";

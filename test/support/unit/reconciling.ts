@@ -1,4 +1,4 @@
-import type { LiveInferenceService } from "../../../capabilities/kserve/inference-services";
+import type { LiveInferenceService } from "../../../capabilities/kserve/live-inference-service";
 import type { MlflowReader } from "../../../capabilities/mlflow/client";
 import { createReconciler } from "../../../capabilities/reconciliation/reconciler";
 import type { Reconciler } from "../../../capabilities/reconciliation/reconciler";
