@@ -11,6 +11,7 @@ import type { Listener } from "./listener";
 import { messageOf } from "./operations/logging";
 import { createRotatingSecret } from "./operations/rotating-secret";
 import { unknownSettings } from "./operations/settings";
+import { surviveUnhandledRejections } from "./operations/termination";
 import type { Settings } from "./operations/settings";
 
 /** Milliseconds for one request to the API server. */
@@ -29,23 +30,28 @@ const isWatcher = process.env.PEPR_WATCH_MODE === "true";
 interface Running {
   readonly settings: Settings;
   readonly listener: Listener;
-  /** This process compares MLflow with the cluster again and again. */
-  readonly polls: boolean;
   readonly ownUsername: string | undefined;
+}
+
+/** The capability for Pepr, and what ends the work that was started with it. */
+export interface ModelDeployment {
+  readonly capability: Capability;
+  /** Takes no further work, and resolves when what is under way is done. */
+  readonly stop: () => Promise<void>;
 }
 
 /**
  * Makes the capability, and starts what it is about. Ends the process when the settings are wrong or the endpoint cannot
  * be opened: a module that cannot work must not look as if it could. The pod restarts, and its last log line says why.
  */
-export async function createModelDeployment(): Promise<Capability> {
+export async function createModelDeployment(): Promise<ModelDeployment> {
   const running = isBuild ? undefined : await start().catch(stopTheStart);
   const capability = new Capability({
     name: "mlflow-kserve",
     description: "Serves every MLflow model version tagged deploy=true as a KServe InferenceService",
   });
   declareActions(capability, running);
-  return capability;
+  return { capability, stop: async () => await running?.listener.stop() };
 }
 
 async function start(): Promise<Running> {
@@ -54,6 +60,7 @@ async function start(): Promise<Running> {
   const configuration = readConfiguration(variables);
   const { settings } = configuration;
   const log = peprLog.child({}, { level: settings.LOG_LEVEL });
+  surviveUnhandledRejections(log);
   for (const { name, nearest } of unknownSettings(variables)) {
     log.warn({ setting: name }, `There is no setting ${name}; did you mean ${nearest}?`);
   }
@@ -62,13 +69,13 @@ async function start(): Promise<Running> {
     readSecret !== undefined && first ? createRotatingSecret({ first, read: readSecret, log }) : undefined;
   const listener = createListener({ ...configuration, apiServer, log, webhookSecret });
   await listener.serve(!isWatcher || isDevelopment);
-  const polls = (isWatcher || isDevelopment) && (settings.DISABLE_WEBHOOKS || settings.ENABLE_POLLING_FALLBACK);
-  if (polls) void listener.poll();
-  process.once("SIGTERM", () => void listener.stop());
-  return { settings, listener, polls, ownUsername: await readOwnUsername(apiServer, log) };
+  if ((isWatcher || isDevelopment) && (settings.DISABLE_WEBHOOKS || settings.ENABLE_POLLING_FALLBACK)) {
+    listener.startPolling();
+  }
+  return { settings, listener, ownUsername: await readOwnUsername(apiServer, log) };
 }
 
-function declareActions({ When, OnSchedule }: Capability, running: Running | undefined): void {
+function declareActions({ When }: Capability, running: Running | undefined): void {
   const namespaces = running ? [running.settings.KUBE_NAMESPACE] : [];
 
   When(InferenceService)
@@ -105,15 +112,6 @@ function declareActions({ When, OnSchedule }: Capability, running: Running | und
       });
       return decision.allowed ? request.Approve() : request.Deny(decision.message, 403);
     });
-
-  OnSchedule({
-    name: "poll-mlflow",
-    every: running?.settings.POLLING_INTERVAL ?? 60,
-    unit: "seconds",
-    run: () => {
-      if (running?.polls) void running.listener.poll();
-    },
-  });
 }
 
 function stopTheStart(error: unknown): never {

@@ -108,6 +108,36 @@ describe("sendRequest", () => {
     expect((await get(server.url, { agent })).body.toString()).toBe("fine");
   });
 
+  describe("when the server closes a kept connection instead of answering", () => {
+    const closesSecond = async (method: string): Promise<{ second: Promise<unknown>; seen: () => number }> => {
+      const server = await startFaultServer((request, response) => {
+        if (server.received.length === 2) response.destroy();
+        else text(200, "text/plain", "fine")(request, response);
+      });
+      const agent = agentWith({ keepAlive: true });
+      await get(server.url, { agent, method });
+      return { second: get(server.url, { agent, method }), seen: () => server.received.length };
+    };
+
+    it.each(["GET", "PATCH", "DELETE"])("sends %s again over a new one", async method => {
+      const { second, seen } = await closesSecond(method);
+      expect(await second).toMatchObject({ status: 200 });
+      expect(seen()).toBe(3);
+    });
+
+    it("does not do a POST twice", async () => {
+      const { second, seen } = await closesSecond("POST");
+      expect(await noAnswer(second)).toMatch(/socket hang up/);
+      expect(seen()).toBe(2);
+    });
+
+    it("gives up when a new one is closed too", async () => {
+      const server = await startFaultServer((_, response) => response.destroy());
+      expect(await noAnswer(get(server.url, { agent: agentWith({ keepAlive: true }) }))).toMatch(/socket hang up/);
+      expect(server.received).toHaveLength(1);
+    });
+  });
+
   it("says which address refused the connection, and nothing of a password or query", async () => {
     const unused = createServer();
     await new Promise<void>(resolve => unused.listen(0, "127.0.0.1", resolve));

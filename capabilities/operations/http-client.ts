@@ -35,12 +35,30 @@ export class NoAnswerError extends Error {
  *
  * @throws NoAnswerError when the connection fails, the answer is cut short or too large, or the deadline passes
  */
-export function sendRequest(request: HttpRequest): Promise<HttpAnswer> {
+export async function sendRequest(request: HttpRequest): Promise<HttpAnswer> {
+  const start = performance.now();
+  try {
+    return await sendOnce(request);
+  } catch (error) {
+    // The server had closed the connection that was kept for us, as every server does after a while or when it restarts
+    // (RFC 9112, section 9.3.1). It almost certainly did not see the request; POST, the one method of ours that must not
+    // be done twice, is not sent again all the same.
+    const left = request.deadline - (performance.now() - start);
+    if (!(error instanceof ClosedConnectionError) || request.method === "POST" || left <= 0) throw error;
+    return await sendRequest({ ...request, deadline: left });
+  }
+}
+
+/** A kept connection was closed before one byte of the answer came. */
+class ClosedConnectionError extends NoAnswerError {}
+
+function sendOnce(request: HttpRequest): Promise<HttpAnswer> {
   const { url, method, headers, body, agent, deadline, maximumBodySize } = request;
   const { promise, resolve, reject } = promiseWithResolvers<HttpAnswer>();
   const client = url.protocol === "https:" ? https : http;
   const where = `${method} ${url.origin}${url.pathname}`;
   let sent: http.ClientRequest;
+  let answered = false;
   try {
     sent = client.request(url, { method, headers: { ...headers }, agent });
   } catch (error) {
@@ -55,12 +73,16 @@ export function sendRequest(request: HttpRequest): Promise<HttpAnswer> {
   }, deadline);
   const fail = (error: Error): void => {
     clearTimeout(timer);
-    reject(
-      error instanceof NoAnswerError ? error : new NoAnswerError(`${where}: ${reasonOf(error)}`, { cause: error }),
-    );
+    if (error instanceof NoAnswerError) {
+      reject(error);
+      return;
+    }
+    const Failure = sent.reusedSocket && !answered && isClosed(error) ? ClosedConnectionError : NoAnswerError;
+    reject(new Failure(`${where}: ${reasonOf(error)}`, { cause: error }));
   };
   sent.on("error", fail);
   sent.on("response", (answer: IncomingMessage) => {
+    answered = true;
     const chunks: Buffer[] = [];
     let size = 0;
     answer.on("data", (chunk: Buffer) => {
@@ -78,6 +100,10 @@ export function sendRequest(request: HttpRequest): Promise<HttpAnswer> {
   });
   sent.end(body);
   return promise;
+}
+
+function isClosed(error: Error & { code?: unknown }): boolean {
+  return error.code === "ECONNRESET" || error.code === "EPIPE";
 }
 
 /** Some of Node's network errors (several addresses tried) have an empty message; their code says what happened. */

@@ -1,0 +1,167 @@
+import { spawn } from "node:child_process";
+import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { createCertificates } from "../testbed/certificates";
+import { freePort } from "../testbed/ports";
+import { cleanEnvironment } from "../testbed/processes";
+import { forgetGroup, watchGroup } from "../testbed/watchdog";
+import { bundleForNode } from "./replica-bundle";
+import { waitFor } from "./waiting";
+
+/** A line of a replica's log, as it writes it in a cluster (JSON). */
+export type LogLine = Readonly<Record<string, unknown>> & { readonly msg?: string };
+
+/** One copy of the module in a process of its own: the role of one pod that Pepr's Deployments make. */
+export interface Replica {
+  readonly role: ReplicaRole;
+  /** undefined while it does not run. */
+  readonly pid: number | undefined;
+  /** Base URL of its endpoint, the same after a restart. */
+  readonly url: string;
+  /** All that it logged, of all its lives. */
+  readonly logged: readonly LogLine[];
+  /** File with all that it wrote. */
+  readonly logFile: string;
+  /** How often it ended without being asked to. */
+  readonly crashes: number;
+  /** Starts it and waits until its endpoint listens. */
+  start: () => Promise<void>;
+  /** Ends it at once (SIGKILL), as a node that dies. */
+  kill: () => Promise<void>;
+  /** Asks it to end (SIGTERM), as the kubelet does. @returns its exit code, or the signal that ended it */
+  terminate: () => Promise<number | string>;
+}
+
+/** "watcher" polls and follows the cluster; "endpoint" takes deliveries. */
+export type ReplicaRole = "watcher" | "endpoint";
+
+export interface ReplicaOptions {
+  readonly name: string;
+  readonly role: ReplicaRole;
+  readonly kubeconfig: string;
+  readonly logDirectory: string;
+  /** Settings without their prefix, beyond those about the endpoint's address. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** Variables for the process itself. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Node's own options, for example `--expose-gc`. */
+  readonly nodeOptions?: readonly string[];
+}
+
+const START_TIMEOUT = 60_000;
+
+let prepared: Promise<{ bundle: string; tlsCertificate: string; tlsKey: string }> | undefined;
+
+/** What all replicas of this process share: the bundle, and a certificate for Pepr's own server, which nobody calls here. */
+function prepare(directory: string): Promise<{ bundle: string; tlsCertificate: string; tlsKey: string }> {
+  prepared ??= (async () => {
+    const [bundle, { server }] = await Promise.all([
+      bundleForNode("test/support/replica-main.ts"),
+      createCertificates(),
+    ]);
+    mkdirSync(directory, { recursive: true });
+    const [tlsCertificate, tlsKey] = [path.join(directory, "replica.crt"), path.join(directory, "replica.key")];
+    writeFileSync(tlsCertificate, server.certificate);
+    writeFileSync(tlsKey, server.privateKey, { mode: 0o600 });
+    return { bundle, tlsCertificate, tlsKey };
+  })();
+  return prepared;
+}
+
+/** Makes a replica that does not run yet; whoever makes it ends it. The cluster needs {@link installPeprStore} before. */
+export async function createReplica(options: ReplicaOptions): Promise<Replica> {
+  const { name, role, kubeconfig, logDirectory } = options;
+  const { bundle, tlsCertificate, tlsKey } = await prepare(logDirectory);
+  const logFile = path.join(logDirectory, `${name}.log`);
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const logged: LogLine[] = [];
+  let crashes = 0;
+  let asked = false;
+  let child: { pid: number; ended: Promise<number | string> } | undefined;
+
+  const take = (line: string): void => {
+    appendFileSync(logFile, `${line}\n`);
+    try {
+      logged.push(JSON.parse(line) as LogLine);
+    } catch {
+      logged.push({ msg: line });
+    }
+  };
+
+  const launch = (): { pid: number; ended: Promise<number | string> } => {
+    const settings = { APP_HOST: "127.0.0.1", APP_PORT: String(port), ...options.settings };
+    const started = spawn(process.execPath, [...(options.nodeOptions ?? []), bundle], {
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: {
+        ...cleanEnvironment(),
+        KUBECONFIG: kubeconfig,
+        PEPR_WATCH_MODE: String(role === "watcher"),
+        PEPR_RESYNC_FAILURE_MAX: "1000000",
+        PEPR_RESYNC_DELAY_SECONDS: "1",
+        PEPR_API_PATH: "unused",
+        SSL_CERT_PATH: tlsCertificate,
+        SSL_KEY_PATH: tlsKey,
+        ...Object.fromEntries(Object.entries(settings).map(([key, value]) => [`MLFLOW_KSERVE_${key}`, value])),
+        ...options.environment,
+      },
+    });
+    const { pid } = started;
+    if (pid === undefined) throw new Error(`The replica ${name} could not be started`);
+    watchGroup(pid);
+    for (const stream of [started.stdout, started.stderr]) createInterface({ input: stream }).on("line", take);
+    const ended = new Promise<number | string>(resolve => {
+      started.once("close", (code, signal) => {
+        forgetGroup(pid);
+        if (!asked) crashes++;
+        child = undefined;
+        resolve(signal ?? code ?? "unknown");
+      });
+    });
+    return { pid, ended };
+  };
+
+  const end = async (signal: NodeJS.Signals): Promise<number | string> => {
+    if (child === undefined) return "not running";
+    asked = true;
+    const { pid, ended } = child;
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // It ended by itself a moment ago.
+    }
+    return await ended;
+  };
+
+  return {
+    role,
+    url,
+    logged,
+    logFile,
+    get pid() {
+      return child?.pid;
+    },
+    get crashes() {
+      return crashes;
+    },
+    async start() {
+      const from = logged.length;
+      asked = false;
+      child ??= launch();
+      await waitFor(
+        `the endpoint of ${name} (log: ${logFile})`,
+        () => {
+          if (child === undefined) throw new Error(`It ended: ${JSON.stringify(logged.at(-1))}`);
+          return logged.slice(from).some(({ msg }) => msg === "Endpoint is listening") || undefined;
+        },
+        START_TIMEOUT,
+      );
+    },
+    async kill() {
+      await end("SIGKILL");
+    },
+    terminate: () => end("SIGTERM"),
+  };
+}
