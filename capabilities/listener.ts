@@ -3,6 +3,7 @@ import { countKubernetesErrors, countMlflowErrors, countOperation, countServices
 import type { ApiServer } from "./kserve/api-server";
 import { createEventRecorder } from "./kserve/events";
 import { createInferenceServices } from "./kserve/inference-services";
+import { createBatchingReader } from "./mlflow/batching-reader";
 import { createMlflowReader } from "./mlflow/client";
 import { createMlflowTransport } from "./mlflow/transport";
 import type { MlflowTransport } from "./mlflow/transport";
@@ -36,8 +37,11 @@ import { createTlsOptions } from "./webhook/tls";
 /** Milliseconds for one call of MLflow; MLflow itself gives a delivery 30 s. */
 export const MLFLOW_DEADLINE = 10_000;
 
-/** Model versions reconciled at the same time. */
-const CONCURRENCY = 32;
+/**
+ * Model versions reconciled at the same time. Many, so that one search of MLflow serves many of them; how much goes to MLflow
+ * and to the API server at once is limited where they are asked.
+ */
+const CONCURRENCY = 256;
 
 /** Milliseconds for a call about webhooks: MLflow tries a test delivery four times before it answers. */
 const WEBHOOK_CALL_DEADLINE = 60_000;
@@ -88,10 +92,10 @@ export function createListener(options: ListenerOptions): Listener {
       }),
       metrics,
     );
-  const mlflow = createMlflowReader(transportWith(MLFLOW_DEADLINE, false));
+  const deployTagKey = settings.DEPLOY_TAG_KEY;
+  const mlflow = createBatchingReader(createMlflowReader(transportWith(MLFLOW_DEADLINE, false)), deployTagKey);
   const namespace = settings.KUBE_NAMESPACE;
   const services = countServices(createInferenceServices(apiServer, namespace), metrics);
-  const deployTagKey = settings.DEPLOY_TAG_KEY;
   const reconciler = createReconciler({
     mlflow,
     services,

@@ -8,6 +8,9 @@ import type { ApiServer } from "./api-server";
 const REPEAT_AFTER = 600_000;
 const CAPACITY = 10_000;
 
+/** Events that wait to be sent; beyond that they are dropped: they tell what the log tells as well. */
+const MAXIMUM_WAITING = 1_000;
+
 /** Kubernetes' limit for the message of an Event. */
 const MAXIMUM_MESSAGE_LENGTH = 1024;
 
@@ -34,10 +37,14 @@ export function createEventRecorder(
   now: () => number = () => performance.now(),
 ): EventRecorder {
   const recorded = new BoundedCache<number>(CAPACITY);
+  // One after the other, so that hundreds of them do not hold up the Applies that they tell of.
+  let last = Promise.resolve();
+  let waiting = 0;
   return ({ type, reason, message, name, uid }) => {
     const identity = JSON.stringify([name, uid, reason, message]);
-    const last = recorded.get(identity);
-    if (last !== undefined && now() - last < REPEAT_AFTER) return;
+    const before = recorded.get(identity);
+    if (before !== undefined && now() - before < REPEAT_AFTER) return;
+    if (waiting >= MAXIMUM_WAITING) return;
     recorded.set(identity, now());
     const time = new Date().toISOString();
     const regarding =
@@ -60,9 +67,16 @@ export function createEventRecorder(
       reportingComponent: "mlflow-kserve",
       reportingInstance: process.env.HOSTNAME ?? "mlflow-kserve",
     };
-    apiServer({ method: "POST", path: `/api/v1/namespaces/${namespace}/events`, body }).catch((error: unknown) => {
-      recorded.delete(identity);
-      log.debug({ about: regarding.name, cause: messageOf(error) }, "The event could not be recorded");
-    });
+    const send = async (): Promise<void> => {
+      try {
+        await apiServer({ method: "POST", path: `/api/v1/namespaces/${namespace}/events`, body });
+      } catch (error) {
+        recorded.delete(identity);
+        log.debug({ about: regarding.name, cause: messageOf(error) }, "The event could not be recorded");
+      }
+      waiting--;
+    };
+    waiting++;
+    last = last.then(send);
   };
 }
