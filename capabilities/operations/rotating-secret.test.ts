@@ -76,10 +76,12 @@ describe("a rotating secret", () => {
     expect(secret.forMlflow()).toBe("first");
   });
 
-  it("keeps the known one when there is none, or it cannot be read, and never shows it", async () => {
+  it("keeps the known one when there is none, it is empty or cannot be read, and never shows it", async () => {
     const { secret, become, log } = follow();
     await become(undefined);
     await become(new Error("forbidden"));
+    await become("");
+    expect(secret.accepted()).toEqual(["first"]);
     await become("second");
     expect(secret.accepted()).toEqual(["second", "first"]);
     expect(JSON.stringify(log.lines)).toContain("forbidden");

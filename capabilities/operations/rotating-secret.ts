@@ -45,6 +45,7 @@ export function createRotatingSecret(options: RotatingSecretOptions): RotatingSe
   const check = async (): Promise<void> => {
     try {
       const value = await read();
+      if (value === "") throw new Error("it is empty, and anybody can sign with nothing");
       if (value === undefined || value === known[0]?.value) return;
       const time = now();
       // What was replaced longer ago than the grace time is forgotten; the one replaced now stays for that long.
