@@ -1,6 +1,5 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { hostileText } from "../test/arbitraries";
+import { keyIsShownOnOneLine } from "../test/fuzz/properties/names";
 import { formatKey } from "./model-version-key";
 
 describe("formatKey", () => {
@@ -24,14 +23,5 @@ describe("formatKey", () => {
     expect(formatKey({ model: "iris", version: "3\n" })).toBe('"iris" version "3\\n"');
   });
 
-  it("is one printable line that belongs to one key only", () => {
-    fc.assert(
-      fc.property(hostileText(), hostileText(), hostileText(), hostileText(), (model, version, otherModel, other) => {
-        const shown = formatKey({ model, version });
-        expect(shown).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u);
-        fc.pre(model !== otherModel || version !== other);
-        expect(shown).not.toBe(formatKey({ model: otherModel, version: other }));
-      }),
-    );
-  });
+  it(keyIsShownOnOneLine.name, () => keyIsShownOnOneLine.assert({ numRuns: 100 }));
 });

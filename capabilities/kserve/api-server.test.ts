@@ -51,6 +51,13 @@ describe("a request to the API server", () => {
     ]);
   });
 
+  it("escapes what YAML, as which the API server reads an Apply, would refuse or change", async () => {
+    const server = await startFaultServer(json(200, {}));
+    const body = { name: "a\u0085b\u2028\u007f\ufeff\uffffü😀" };
+    await connectToApiServer(10_000, kubeConfigFor(server.url))({ method: "PATCH", path: PATH, body });
+    expect(server.received[0]?.body).toBe('{"name":"a\\u0085b\\u2028\\u007f\\ufeff\\uffffü😀"}');
+  });
+
   it("needs a cluster", () => {
     expect(thrownBy(() => connectToApiServer(1, new KubeConfig())).message).toBe(
       "No Kubernetes cluster is configured; set KUBECONFIG, or run inside a cluster",

@@ -77,7 +77,7 @@ export function connectToApiServer(deadline: number, kubeConfig = defaultKubeCon
     const where = `${method} ${url.pathname}`;
     try {
       const { agent, headers } = await credentials();
-      const text = body === undefined ? undefined : JSON.stringify(body);
+      const text = body === undefined ? undefined : jsonThatIsYaml(body);
       const answer = await sendRequest({
         url,
         method,
@@ -106,6 +106,18 @@ export function connectToApiServer(deadline: number, kubeConfig = defaultKubeCon
       throw new KubernetesError(0, "NoAnswer", message, {}, { cause: error });
     }
   };
+}
+
+/**
+ * JSON that means the same when it is read as YAML, as the API server reads an Apply: YAML's reader refuses some characters
+ * that JSON lets stand in a text (DEL, C1 controls, U+FFFE and U+FFFF), and takes others for line ends, which it folds
+ * into spaces (U+0085, U+2028, U+2029). As escapes they mean themselves in both.
+ */
+function jsonThatIsYaml(body: unknown): string {
+  return JSON.stringify(body).replace(
+    /[\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]/g,
+    character => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 /** @throws KubernetesError when something else than an API server answered (a sign-in page), or the answer is garbled */

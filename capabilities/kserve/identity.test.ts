@@ -1,23 +1,6 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { collidingModelNames, hostileText, modelName, namespace, versionNumber } from "../../test/arbitraries";
+import { keyIsFoundAgain, keyNeedsItsName, labelIsValid, managed } from "../../test/fuzz/properties/names";
 import { identityAnnotations, identityLabels, isManaged, keyOf, labelValue, MANAGED_BY } from "./identity";
-import { inferenceServiceName } from "./names";
-
-const LABEL_VALUE = /^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/;
-
-/** An object of ours as it comes back from the API server, which keeps text as UTF-8. */
-function managed(model: string, version: string, space = "default") {
-  const key = { model, version };
-  const stored = (map: Record<string, string>) =>
-    Object.fromEntries(Object.entries(map).map(([name, value]) => [name, Buffer.from(value, "utf8").toString("utf8")]));
-  return {
-    name: inferenceServiceName(key, space),
-    namespace: space,
-    labels: stored(identityLabels(key)),
-    annotations: stored(identityAnnotations(key)),
-  };
-}
 
 describe("identityLabels", () => {
   it("says who manages the object, and what it serves", () => {
@@ -37,17 +20,7 @@ describe("identityLabels", () => {
     expect(identityLabels({ model: "iris", version: "1234567890" })["mlflow.version"]).toBe("1234567890");
   });
 
-  it("has valid values whatever the originals are", () => {
-    fc.assert(
-      fc.property(modelName(), hostileText(), hostileText(), (model, version, runId) => {
-        for (const value of Object.values(identityLabels({ model, version, runId }))) {
-          expect(value).toMatch(LABEL_VALUE);
-          expect(value.length).toBeLessThanOrEqual(63);
-        }
-      }),
-      { numRuns: 1000 },
-    );
-  });
+  it(labelIsValid.name, () => labelIsValid.assert({ numRuns: 1000 }));
 });
 
 describe("labelValue", () => {
@@ -65,18 +38,6 @@ describe("labelValue", () => {
 
   it("keeps the remains free of punctuation at both ends", () => {
     expect(labelValue("_foo bar._")).toMatch(/^foo-bar-[0-9a-f]{10}$/);
-  });
-
-  it("is different for different texts", () => {
-    fc.assert(
-      fc.property(collidingModelNames(), ([one, other]) => {
-        expect(labelValue(one)).not.toBe(labelValue(other));
-        // Nor can a text pretend to be what another becomes.
-        fc.pre(labelValue(one) !== one);
-        expect(labelValue(labelValue(one))).not.toBe(labelValue(one));
-      }),
-      { numRuns: 2000 },
-    );
   });
 });
 
@@ -117,14 +78,7 @@ describe("identityAnnotations", () => {
 });
 
 describe("keyOf", () => {
-  it("finds the key of every object that we made, after a round trip through UTF-8", () => {
-    fc.assert(
-      fc.property(modelName(), versionNumber(), namespace(), (model, version, space) => {
-        expect(keyOf(managed(model, version, space))).toEqual({ model, version });
-      }),
-      { numRuns: 1000 },
-    );
-  });
+  it(keyIsFoundAgain.name, () => keyIsFoundAgain.assert({ numRuns: 1000 }));
 
   it("tells a lone surrogate from its JSON", () => {
     for (const model of ["\ud800", '"\\ud800"', "\ufffd", '"\ufffd"']) {
@@ -152,14 +106,7 @@ describe("keyOf", () => {
     expect(keyOf(metadata)).toBeUndefined();
   });
 
-  it("never gives a key whose name the object does not have", () => {
-    fc.assert(
-      fc.property(collidingModelNames(), versionNumber(), namespace(), ([one, other], version, space) => {
-        const object = { ...managed(one, version, space), annotations: managed(other, version, space).annotations };
-        expect(keyOf(object)).toBeUndefined();
-      }),
-    );
-  });
+  it(keyNeedsItsName.name, () => keyNeedsItsName.assert({ numRuns: 100 }));
 });
 
 describe("isManaged", () => {

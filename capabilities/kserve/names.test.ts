@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { cleanModelName, collidingModelNames, modelName, namespace, versionNumber } from "../../test/arbitraries";
+import { cleanModelName, modelName, versionNumber } from "../../test/arbitraries";
+import { differentModelsHaveDifferentNames, nameIsValid } from "../../test/fuzz/properties/names";
 import {
   inferenceServiceName,
   InferenceServiceNameError,
@@ -10,8 +11,6 @@ import {
 } from "./names";
 
 const NAMESPACE = "kserve-mlflow-models";
-const KSERVE_NAME = /^[a-z]([-a-z0-9]*[a-z0-9])?$/;
-const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
 function name(model: string, version = "1", space = "default"): string {
   return inferenceServiceName({ model, version }, space);
@@ -76,42 +75,9 @@ describe("inferenceServiceName", () => {
     );
   });
 
-  it("is valid, short enough for all that KServe derives, and always the same", () => {
-    fc.assert(
-      fc.property(modelName(), versionNumber(), namespace(), (model, version, space) => {
-        const result = name(model, version, space);
-        expect(result).toMatch(KSERVE_NAME);
-        expect(result.length).toBeLessThanOrEqual(maximumNameLength(space));
-        expect(result).toMatch(new RegExp(`^mlflow-.+-v${version}$`));
-        for (const component of ["predictor", "transformer", "explainer"]) {
-          expect(`${result}-${component}-00001`).toMatch(DNS_LABEL);
-          expect(`${result}-${component}-${space}`).toMatch(DNS_LABEL);
-          expect(`isvc.${result}-${component}`.length).toBeLessThanOrEqual(63);
-        }
-        expect(name(model, version, space)).toBe(result);
-      }),
-      { numRuns: 500 },
-    );
-  });
+  it(nameIsValid.name, () => nameIsValid.assert({ numRuns: 500 }));
 
-  it("is different for different models, however alike", () => {
-    fc.assert(
-      fc.property(collidingModelNames(), versionNumber(), versionNumber(), namespace(), ([one, other], v, w, space) => {
-        expect(name(one, v, space)).not.toBe(name(other, w, space));
-        expect(name(one, v, space)).not.toBe(name(other, v, space));
-      }),
-      { numRuns: 3000 },
-    );
-  });
-
-  it("is different for different versions", () => {
-    fc.assert(
-      fc.property(modelName(), versionNumber(), versionNumber(), namespace(), (model, version, other, space) => {
-        fc.pre(version !== other);
-        expect(name(model, version, space)).not.toBe(name(model, other, space));
-      }),
-    );
-  });
+  it(differentModelsHaveDifferentNames.name, () => differentModelsHaveDifferentNames.assert({ numRuns: 3000 }));
 
   it("keeps a clean name from looking like another model's hashed name", () => {
     fc.assert(

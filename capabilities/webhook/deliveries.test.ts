@@ -148,10 +148,21 @@ describe("a delivery that failed", () => {
     [new MlflowError("unreachable", "MLflow cannot be reached"), 502],
     [new MlflowError("unexpected", "an HTML page"), 502],
     [new MlflowError("unauthorized", "401"), 502],
+    [new MlflowError("refused", "the server is starting", "TEMPORARILY_UNAVAILABLE"), 502],
+    // MLflow can have no model of that name: another try cannot heal it.
+    [new MlflowError("refused", "Invalid model name 'a/b'", "INVALID_PARAMETER_VALUE"), 422],
     [new ForeignObjectError("mlflow-iris-v3", "models"), 409],
     [new RefusedError("KServe cannot read dbfs:/"), 422],
     [new KubernetesError(422, "Invalid", "spec.predictor: Invalid value"), 422],
     [new KubernetesError(400, "BadRequest", "strict decoding error: unknown field"), 422],
+    [
+      new KubernetesError(
+        500,
+        "",
+        "failed to create typed patch object (m/x; …): .spec.a: field not declared in schema",
+      ),
+      422,
+    ],
     // KServe's own webhooks answer so (controller-runtime's Denied): another try cannot heal it.
     [new KubernetesError(403, "Forbidden", 'admission webhook "isvc.kserve" denied the request: no name'), 422],
     // Rights can be given back: MLflow shall try again.

@@ -145,7 +145,8 @@ function problemOfForm(contentType: string | undefined, contentEncoding: string 
 
 /** MLflow tries again after 500, 502 and 503; what another try cannot heal gets a status that it does not retry. */
 function statusOf(error: unknown): number {
-  if (error instanceof MlflowError) return 502;
+  // MLflow itself says that it can have no such model version: asking again gives the same answer.
+  if (error instanceof MlflowError) return error.code === "INVALID_PARAMETER_VALUE" ? 422 : 502;
   if (error instanceof ForeignObjectError) return 409;
   if (error instanceof RefusedError) return 422;
   if (error instanceof KubernetesError && isRejection(error)) return 422;
@@ -154,10 +155,14 @@ function statusOf(error: unknown): number {
 
 /**
  * The object itself was rejected: by validation, or by an admission webhook, whose answer is 403 unless it says otherwise
- * (controller-runtime's, so KServe's, does not). Without RBAC it is 403 too, but that can be healed.
+ * (controller-runtime's, so KServe's, does not). Without RBAC it is 403 too, but that can be healed. A field that the CRD
+ * does not have, from a template, is an internal error (500) to server-side apply.
  */
 function isRejection({ status, message }: KubernetesError): boolean {
   return (
-    status === 400 || status === 422 || (status === 403 && /^admission webhook .* denied the request/s.test(message))
+    status === 400 ||
+    status === 422 ||
+    (status === 403 && /^admission webhook .* denied the request/s.test(message)) ||
+    (status === 500 && message.startsWith("failed to create typed patch object"))
   );
 }

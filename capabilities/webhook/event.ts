@@ -2,13 +2,17 @@ import { z } from "zod";
 import type { ModelVersionKey } from "../model-version-key";
 import { isModelVersionNumber } from "../model-version-key";
 
+// Not zod's min() and max(): they look at the `length` of what is no text as well, and a hostile one
+// (`{"length": {"toString": []}}`) makes them throw.
+const nonEmpty = z.string().refine(text => text !== "", { error: "must not be empty" });
+
 /**
  * MLflow's delivery (mlflow/webhooks/delivery.py). The timestamp is an ISO string; older descriptions of the event have
  * Unix seconds or milliseconds, and `run_id` and `experiment_id` in the data: both are accepted.
  */
 const envelope = z.object({
-  entity: z.string().min(1),
-  action: z.string().min(1),
+  entity: nonEmpty,
+  action: nonEmpty,
   timestamp: z.union([z.string(), z.number()]),
   data: z.record(z.string(), z.unknown()),
 });
@@ -20,8 +24,19 @@ const versionNumber = z
   .union([z.string(), z.number().int().transform(String)])
   .refine(isModelVersionNumber, { error: "must be a positive whole number, as MLflow numbers versions" });
 
+/**
+ * Characters of a model's name: MLflow's databases keep 256 (SQLite does not hold to that). A longer one would make an
+ * address that MLflow's server does not read.
+ */
+const MAXIMUM_NAME_LENGTH = 1024;
+
+const modelName = nonEmpty
+  .refine(name => name.length <= MAXIMUM_NAME_LENGTH, { error: `must have at most ${MAXIMUM_NAME_LENGTH} characters` })
+  // Asking MLflow for it would ask for another: in an address there is only U+FFFD for a lone surrogate.
+  .refine(name => !/\p{Surrogate}/u.test(name), { error: "must not have lone surrogates, which MLflow cannot store" });
+
 const tagData = z.object({
-  name: z.string().min(1),
+  name: modelName,
   version: versionNumber,
   key: z.string(),
 });

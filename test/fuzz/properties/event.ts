@@ -1,0 +1,26 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { isModelVersionNumber } from "../../../capabilities/model-version-key";
+import { parseEvent } from "../../../capabilities/webhook/event";
+import { fuzzProperty } from "../fuzz-property";
+import { encoded, eventText, jsonText } from "../hostile-json";
+
+export const eventIsRead = fuzzProperty(
+  "a body is read without an exception, and a deploy tag found only where one is written",
+  encoded(fc.oneof({ weight: 3, arbitrary: eventText(["iris"]) }, { weight: 1, arbitrary: jsonText() })),
+  body => {
+    const parsed = parseEvent(body, "deploy");
+    assert.equal(({} as Record<string, unknown>).data, undefined);
+    if (parsed.kind !== "deploy-tag") return;
+    const { entity, action, data } = JSON.parse(body.toString("utf8")) as {
+      entity: unknown;
+      action: unknown;
+      data: { name: unknown; version: string | number; key: unknown };
+    };
+    assert.deepEqual({ model: data.name, version: String(data.version) }, parsed.key);
+    assert.equal(data.key, "deploy");
+    assert.equal(entity, "model_version_tag");
+    assert.ok(action === "set" || action === "deleted");
+    assert.ok(isModelVersionNumber(parsed.key.version));
+  },
+);
