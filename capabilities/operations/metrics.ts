@@ -124,6 +124,8 @@ export function createMetrics(): Metrics {
   // Present from the start: what is counted for the first time would else be no increase.
   for (const reason of REJECTIONS) rejected.inc({ reason }, 0);
   for (const kind of MLFLOW_ERRORS) mlflowErrors.inc({ kind }, 0);
+  for (const reason of KUBERNETES_ERRORS) kubernetesErrors.inc({ reason }, 0);
+  for (const status of OPERATION_STATUSES) operations.inc({ operation: "reconcile", status }, 0);
   const setMode = (now: Mode): void => {
     for (const one of MODES) mode.set({ mode: one }, one === now ? 1 : 0);
   };

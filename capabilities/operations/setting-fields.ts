@@ -82,7 +82,7 @@ export const settingsSchema = z.object({
   DELETION_GUARD_COUNT: wholeNumber(0, 1_000_000, "a whole number")
     .prefault("5")
     .meta({ description: "Services that a poll may always delete at once." }),
-  DELETION_GUARD_CONFIRMATIONS: wholeNumber(0, 1000, "a whole number").prefault("3").meta({
+  DELETION_GUARD_CONFIRMATIONS: wholeNumber(0, 1000, "a whole number").prefault("30").meta({
     description: "Further polls in a row that must confirm each held deletion before it is done; 0 holds none.",
   }),
   DEPLOY_TAG_KEY: z

@@ -45,7 +45,7 @@ describe("parseSettings", () => {
       POLLING_INTERVAL: 60,
       DELETION_GUARD_PERCENT: 50,
       DELETION_GUARD_COUNT: 5,
-      DELETION_GUARD_CONFIRMATIONS: 3,
+      DELETION_GUARD_CONFIRMATIONS: 30,
       DEPLOY_TAG_KEY: "deploy",
       mlflowAccess: { authorization: undefined, certificateFile: undefined, insecureTls: false },
     });
