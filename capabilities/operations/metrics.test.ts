@@ -22,7 +22,7 @@ describe("createMetrics", () => {
       (metrics, value) => {
         metrics.operation(value, value);
       },
-      1,
+      7,
     ],
     // The known kinds are there from the start.
     [
@@ -37,7 +37,7 @@ describe("createMetrics", () => {
       (metrics, value) => {
         metrics.kubernetesError(value);
       },
-      1,
+      18,
     ],
   ])("has one series of %s for all values that it does not know", async (name, count, series) => {
     const metrics = createMetrics();
