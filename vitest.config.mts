@@ -23,7 +23,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "integration",
-          include: ["test/{integration,e2e,convergence,faults,fuzz,load,monitoring,install}/**/*.test.ts"],
+          include: ["test/{integration,e2e,fuzz,monitoring}/**/*.test.ts"],
           globalSetup: ["test/testbed/vitest-setup.ts"],
           testTimeout: 60_000,
           hookTimeout: 120_000,
