@@ -7,6 +7,8 @@ export interface ForwardedAnswer {
   status: number;
   contentType: string;
   body: string;
+  /** Headers on top of these, for example Location or Retry-After. */
+  headers?: Readonly<Record<string, string>>;
   /** true: the connection is cut in the middle of the body. */
   cut?: boolean;
 }
@@ -20,6 +22,8 @@ export interface TamperingProxy {
   /** How many requests came for paths that contain this text. */
   requests: (path: string) => number;
   tamper: Tampering;
+  /** Changes the path and query of a request before it goes on, for example to get smaller pages. */
+  rewrite: (path: string) => string;
   close: () => void;
 }
 
@@ -33,6 +37,7 @@ export async function startTamperingProxy(target: string): Promise<TamperingProx
     url: "",
     requests: path => paths.filter(one => one.includes(path)).length,
     tamper: () => undefined,
+    rewrite: path => path,
     close: () => {
       server.close();
       server.closeAllConnections();
@@ -41,11 +46,12 @@ export async function startTamperingProxy(target: string): Promise<TamperingProx
   const handle = async (incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> => {
     const path = incoming.url ?? "/";
     paths.push(path);
-    const answer = await ask(target, incoming);
+    const answer = await ask(new URL(proxy.rewrite(path), target), incoming);
     await proxy.tamper(path, answer);
     outgoing.writeHead(answer.status, {
       "content-type": answer.contentType,
       "content-length": Buffer.byteLength(answer.body),
+      ...answer.headers,
     });
     if (answer.cut) {
       outgoing.write(answer.body.slice(0, answer.body.length / 2), () => outgoing.destroy());
@@ -60,10 +66,9 @@ export async function startTamperingProxy(target: string): Promise<TamperingProx
   return Object.assign(proxy, { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
 }
 
-function ask(target: string, incoming: IncomingMessage): Promise<ForwardedAnswer> {
+function ask(url: URL, incoming: IncomingMessage): Promise<ForwardedAnswer> {
   return new Promise((resolve, reject) => {
-    const headers = { ...incoming.headers, host: new URL(target).host };
-    const url = new URL(incoming.url ?? "/", target);
+    const headers = { ...incoming.headers, host: url.host };
     const outgoing = forward(url, { method: incoming.method, headers, agent: false }, answer => {
       const chunks: Buffer[] = [];
       answer.on("data", (chunk: Buffer) => chunks.push(chunk));

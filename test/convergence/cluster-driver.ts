@@ -1,0 +1,117 @@
+import { KubernetesError } from "../../capabilities/kserve/api-server";
+import type { ApiServer, ApiServerRequest } from "../../capabilities/kserve/api-server";
+import { MANAGED_BY, MANAGED_BY_LABEL } from "../../capabilities/kserve/identity";
+import { inferenceServiceName } from "../../capabilities/kserve/names";
+import type { ModelVersionKey } from "../../capabilities/model-version-key";
+import type { ForeignObjects, OwnedObject } from "./foreign-objects";
+import type { EditName, ForeignVariant, ObjectOperation } from "./operations";
+
+/** What each manual change sends, as a merge patch. */
+const EDITS: Readonly<Record<EditName, unknown>> = {
+  "storage URI": { spec: { predictor: { model: { storageUri: "s3://somebody/else" } } } },
+  "memory limit": { spec: { predictor: { model: { resources: { limits: { memory: "3Gi" } } } } } },
+  "protocol removed": { spec: { predictor: { model: { protocolVersion: null } } } },
+  // A field that the template does not have is nobody's business but theirs.
+  "replicas added": { spec: { predictor: { minReplicas: 2 } } },
+  "label added": { metadata: { labels: { team: "theirs" } } },
+  "model label changed": { metadata: { labels: { "mlflow.model": "another" } } },
+  "version label removed": { metadata: { labels: { "mlflow.version": null } } },
+  "annotation added": { metadata: { annotations: { note: "by hand" } } },
+  "digest changed": { metadata: { annotations: { "mlflow.rendered": "0" } } },
+  "source annotation removed": { metadata: { annotations: { "mlflow.source": null } } },
+  // This makes it another's: by its annotations it is not found any more.
+  "model annotation changed": { metadata: { annotations: { "mlflow.model": "another" } } },
+};
+
+const SOMEBODY = "somebody";
+
+/**
+ * Other people who write to the cluster, with the API server itself and without the module's admission: that would
+ * refuse some of these changes, and is ignored by the API server whenever it does not answer.
+ */
+export interface ClusterDriver {
+  /** @returns false when there is no object, or it has gone meanwhile. @throws KubernetesError */
+  change: (operation: ObjectOperation) => Promise<boolean>;
+  /** @returns false when there was an object of that name already. @throws KubernetesError */
+  createForeign: (key: ModelVersionKey, variant: ForeignVariant) => Promise<boolean>;
+}
+
+/** @param keepOff names of objects that they leave alone */
+export function createClusterDriver(
+  apiServer: ApiServer,
+  namespace: string,
+  foreign: ForeignObjects,
+  keepOff: ReadonlySet<string>,
+): ClusterDriver {
+  const collection = `/apis/serving.kserve.io/v1beta1/namespaces/${namespace}/inferenceservices`;
+
+  const write = async (request: ApiServerRequest): Promise<OwnedObject | undefined> => {
+    try {
+      const query = { fieldManager: SOMEBODY };
+      return (await apiServer({ query, ...request })).body as OwnedObject;
+    } catch (error) {
+      const missed = error instanceof KubernetesError && (error.status === 404 || error.status === 409);
+      if (missed) return undefined;
+      throw error;
+    }
+  };
+
+  const patch = async (name: string, body: unknown): Promise<boolean> => {
+    const contentType = "application/merge-patch+json";
+    const written = await write({ method: "PATCH", path: `${collection}/${name}`, contentType, body });
+    if (written !== undefined) foreign.written(written, false);
+    return written !== undefined;
+  };
+
+  const pick = async (number: number): Promise<OwnedObject | undefined> => {
+    const { items } = (await apiServer({ method: "GET", path: collection })).body as { items: OwnedObject[] };
+    const live = items.filter(
+      ({ metadata }) => metadata.deletionTimestamp === undefined && !keepOff.has(metadata.name),
+    );
+    return live[number % Math.max(1, live.length)];
+  };
+
+  return {
+    async change(operation) {
+      const object = await pick(operation.object);
+      if (object === undefined) return false;
+      const { name, uid } = object.metadata;
+      switch (operation.kind) {
+        case "edit":
+          return await patch(name, EDITS[operation.edit]);
+        case "take label off":
+          return await patch(name, { metadata: { labels: { [MANAGED_BY_LABEL]: null } } });
+        case "put label on":
+          return await patch(name, { metadata: { labels: { [MANAGED_BY_LABEL]: MANAGED_BY } } });
+        case "delete object": {
+          const body = { apiVersion: "v1", kind: "DeleteOptions", preconditions: { uid } };
+          const gone = await write({ method: "DELETE", path: `${collection}/${name}`, query: {}, body });
+          if (gone !== undefined) foreign.deleted(uid);
+          return gone !== undefined;
+        }
+      }
+    },
+
+    async createForeign(key, variant) {
+      const name = inferenceServiceName(key, namespace);
+      const body = foreignObject(name, namespace, variant);
+      const made = await write({ method: "POST", path: collection, body });
+      if (made !== undefined) foreign.written(made, true);
+      return made !== undefined;
+    },
+  };
+}
+
+function foreignObject(name: string, namespace: string, variant: ForeignVariant): unknown {
+  const labels = variant === "with our label" ? { [MANAGED_BY_LABEL]: MANAGED_BY } : { owner: SOMEBODY };
+  const predictor =
+    variant === "own container"
+      ? { containers: [{ name: "kserve-container", image: "registry.example.com/theirs:1" }] }
+      : { model: { modelFormat: { name: "sklearn" }, storageUri: "s3://somebody/else" } };
+  return {
+    apiVersion: "serving.kserve.io/v1beta1",
+    kind: "InferenceService",
+    metadata: { name, namespace, labels, annotations: { note: "theirs" } },
+    spec: { predictor },
+  };
+}

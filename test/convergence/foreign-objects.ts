@@ -1,0 +1,63 @@
+import { keyOf } from "../../capabilities/kserve/identity";
+
+/** The part of an InferenceService that its owner writes, and what tells it from others. */
+export interface OwnedObject {
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly uid: string;
+    readonly resourceVersion: string;
+    readonly deletionTimestamp?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+    readonly managedFields?: readonly { readonly manager?: string }[];
+  };
+  readonly spec: unknown;
+}
+
+/** An object that is not the module's, as its owner left it. */
+export interface ForeignObject {
+  readonly left: OwnedObject;
+  /** false: the module made it, and somebody took it over. */
+  readonly madeByOthers: boolean;
+}
+
+/** Remembers which objects are somebody else's, from what the API server answered to those who wrote them. */
+export interface ForeignObjects {
+  /** Somebody else wrote this. It may be the module's all the same: a change of its spec makes it nobody else's. */
+  written: (object: OwnedObject, created: boolean) => void;
+  /** Somebody else deleted the object with this uid. */
+  deleted: (uid: string) => void;
+  readonly all: readonly ForeignObject[];
+}
+
+export function createForeignObjects(): ForeignObjects {
+  const byUid = new Map<string, ForeignObject & { readonly isForeign: boolean }>();
+  const gone = new Set<string>();
+  return {
+    written(object, created) {
+      const { uid, deletionTimestamp } = object.metadata;
+      // Who changes what is on its way out, and only waits for KServe's finalizer, does not keep it.
+      if (gone.has(uid) || deletionTimestamp !== undefined) return;
+      const before = byUid.get(uid);
+      // Answers to writes at the same time may come in another order than the writes were done.
+      if (before !== undefined && revisionOf(before.left) > revisionOf(object)) return;
+      byUid.set(uid, {
+        left: object,
+        madeByOthers: created || before?.madeByOthers === true,
+        isForeign: keyOf(object.metadata) === undefined,
+      });
+    },
+    deleted(uid) {
+      gone.add(uid);
+      byUid.delete(uid);
+    },
+    get all() {
+      return [...byUid.values()].filter(({ isForeign }) => isForeign);
+    },
+  };
+}
+
+function revisionOf(object: OwnedObject): bigint {
+  return BigInt(object.metadata.resourceVersion);
+}

@@ -1,0 +1,115 @@
+import { describe, expect, it } from "vitest";
+import { keyOf, MANAGED_BY, MANAGED_BY_LABEL } from "../../capabilities/kserve/identity";
+import { inferenceServiceName } from "../../capabilities/kserve/names";
+import type { ForeignObject, OwnedObject } from "./foreign-objects";
+import { createForeignObjects } from "./foreign-objects";
+import { generatePlan } from "./generator";
+import { convergenceOptionsFrom } from "./options";
+import { judgeSets } from "./oracle";
+
+const OPTIONS = { duration: 4000, steps: [40, 80], pausable: ["mlflow"], restartable: ["etcd"] } as const;
+const seeds = Array.from({ length: 200 }, (_, seed) => seed);
+
+describe("a plan", () => {
+  it("is the same for the same seed, and another for another seed", () => {
+    for (const seed of seeds.slice(0, 20)) {
+      expect(generatePlan(seed, OPTIONS)).toEqual(generatePlan(seed, OPTIONS));
+      expect(generatePlan(seed, OPTIONS).steps).not.toEqual(generatePlan(seed + 1, OPTIONS).steps);
+    }
+  });
+
+  it("is in order of time, within its duration, of the wanted length", () => {
+    for (const { steps, models } of seeds.map(seed => generatePlan(seed, OPTIONS))) {
+      expect(steps.map(({ at }) => at)).toEqual(steps.map(({ at }) => at).sort((one, other) => one - other));
+      expect(steps.at(-1)?.at).toBeLessThanOrEqual(4000);
+      expect(steps.length).toBeGreaterThanOrEqual(40);
+      expect(steps.length).toBeLessThanOrEqual(80);
+      expect(new Set(models).size).toBe(6);
+    }
+  });
+
+  it("tries everything there is, over some seeds", () => {
+    const kinds = seeds.flatMap(seed => generatePlan(seed, OPTIONS).steps.map(({ operation }) => operation.kind));
+    expect([...new Set(kinds)].sort()).toMatchInlineSnapshot();
+  });
+});
+
+const NAMESPACE = "models";
+const version = (number: string) => ({
+  ...{ model: "iris", version: number, source: "s3://a/b", runId: "", status: "READY" },
+  tags: new Map([["deploy", "true"]]),
+});
+const ours = (number: string, changes: Partial<OwnedObject["metadata"]> = {}): OwnedObject => ({
+  metadata: {
+    name: inferenceServiceName(version(number), NAMESPACE),
+    namespace: NAMESPACE,
+    uid: `uid-${number}`,
+    resourceVersion: "10",
+    labels: { [MANAGED_BY_LABEL]: MANAGED_BY },
+    annotations: { "mlflow.model": "iris", "mlflow.version": number },
+    ...changes,
+  },
+  spec: {},
+});
+const kindsOf = (live: readonly OwnedObject[], foreign: readonly ForeignObject[] = []): string[] =>
+  judgeSets([version("1")], live, foreign, NAMESPACE).differences.map(({ kind }) => kind);
+
+describe("the judgement", () => {
+  it("is content with exactly what is tagged", () => {
+    expect(keyOf(ours("1").metadata)).toEqual({ model: "iris", version: "1" });
+    expect(kindsOf([ours("1")])).toEqual([]);
+  });
+
+  it("sees what is missing and what is too much", () => {
+    expect(kindsOf([])).toEqual(["missing"]);
+    expect(kindsOf([ours("1"), ours("2")])).toEqual(["extra"]);
+  });
+
+  it("lets a foreign object have the name, as long as it is as its owner left it", () => {
+    const theirs = ours("1", { labels: {}, uid: "theirs" });
+    const foreign = [{ left: theirs, madeByOthers: true }];
+    expect(kindsOf([theirs], foreign)).toEqual([]);
+    expect(kindsOf([theirs])).toEqual(["unknown object"]);
+    expect(kindsOf([{ ...theirs, spec: { changed: true } }], foreign)).toEqual(["foreign object touched"]);
+    expect(kindsOf([ours("1")], foreign)).toEqual(["foreign object touched"]);
+    const owned = { ...theirs, metadata: { ...theirs.metadata, managedFields: [{ manager: MANAGED_BY }] } };
+    expect(kindsOf([owned], foreign)).toEqual(["foreign object touched"]);
+    expect(kindsOf([owned], [{ left: theirs, madeByOthers: false }])).toEqual([]);
+  });
+});
+
+describe("foreign objects", () => {
+  it("are known by the last write of others, whatever the order of the answers", () => {
+    const foreign = createForeignObjects();
+    foreign.written(ours("1", { labels: {}, resourceVersion: "12" }), false);
+    foreign.written(ours("1", { resourceVersion: "9" }), false);
+    expect(foreign.all).toHaveLength(1);
+    foreign.written(ours("1", { resourceVersion: "13" }), false);
+    expect(foreign.all).toEqual([]);
+  });
+
+  it("are forgotten when their owner deletes them", () => {
+    const foreign = createForeignObjects();
+    foreign.written(ours("1", { labels: {} }), true);
+    foreign.deleted("uid-1");
+    expect(foreign.all).toEqual([]);
+  });
+});
+
+describe("the command line", () => {
+  it("is read", () => {
+    expect(convergenceOptionsFrom([])).toEqual({ kind: "seeds", from: 1, seeds: 20, parallel: 1 });
+    expect(convergenceOptionsFrom(["--seed", "7"])).toEqual({ kind: "seeds", from: 7, seeds: 1, parallel: 1 });
+    expect(convergenceOptionsFrom(["--soak", "--seed=7"])).toEqual({ kind: "soak", seed: 7, minutes: 20 });
+  });
+
+  it.each([
+    [["--seeds", "many"], /--seeds must be a whole number of at least 1, and is "many"/],
+    [["--minutes", "5"], /npm run soak/],
+    [["--soak", "--seeds", "5"], /one long sequence/],
+    [["--seed", "1", "--from", "2"], /exactly one run/],
+    [["--sedes", "1"], /--sedes/],
+  ])("is refused in words: %j", (argv, message) => {
+    expect(() => convergenceOptionsFrom(argv)).toThrow(message);
+  });
+});

@@ -1,0 +1,94 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { messageOf } from "../../capabilities/operations/logging";
+import type { LogLine, Replica } from "../support/replica";
+import type { Difference, Judgement } from "./oracle";
+import type { Session } from "./session";
+
+/** How it ended after the music had stopped. */
+export interface Settled {
+  /** Empty when the cluster came to be what MLflow says, in time, and stayed so. */
+  readonly differences: readonly Difference[];
+  /** Seconds from the end of the music until all was as it should be; undefined when it never was. */
+  readonly seconds: number | undefined;
+  /** Polls that began after the music and ended. */
+  readonly polls: number;
+  /** Those of them that held back deletions because they were too many at once. */
+  readonly held: number;
+  readonly tagged: number;
+  readonly blocked: number;
+  /** What the replicas logged at level error when nothing was wrong any more, but for names that others have taken. */
+  readonly errors: readonly string[];
+}
+
+/** Milliseconds for which all must stay as it should be. */
+const STABLE_FOR = 1500;
+
+/** Milliseconds for what a poll began: second looks, and up to 3 s of waiting for an object that is being deleted. */
+const AFTER_POLL = 5000;
+
+/** Milliseconds after which it is given up, whatever polls do. */
+const LATEST = 90_000;
+
+const ERROR_LEVEL = 50;
+
+/** Waits until all is as MLflow says, for as long as the module needs for one poll. */
+export async function settle(session: Session): Promise<Settled> {
+  await deletionsDone(session);
+  const { oracle, foreign, watcher } = session;
+  const start = Date.now();
+  let goodSince: number | undefined;
+  let judgement: Judgement = { differences: [], tagged: 0, blocked: 0 };
+  let polls = pollsSince(watcher, start);
+  for (;;) {
+    const looked = Date.now();
+    judgement = await oracle.judge(foreign.all);
+    const good = judgement.differences.length === 0;
+    goodSince = good ? (goodSince ?? looked) : undefined;
+    if (goodSince !== undefined && Date.now() - goodSince >= STABLE_FOR) break;
+    polls = pollsSince(watcher, start);
+    // The last poll that is needed: each that held deletions back asks for one more.
+    const last = polls.ended[polls.held];
+    const tooLate = last !== undefined && Date.now() > last + AFTER_POLL;
+    if (!good && (tooLate || Date.now() > start + LATEST)) break;
+    await sleep(150);
+  }
+  const { differences, tagged, blocked } = judgement;
+  return {
+    differences,
+    seconds: goodSince === undefined ? undefined : (goodSince - start) / 1000,
+    polls: polls.ended.length,
+    held: polls.held,
+    tagged,
+    blocked,
+    errors: session.replicas.flatMap(replica => errorsSince(replica, start)),
+  };
+}
+
+/** A foreign object that its owner deleted holds its name until KServe's finalizer is done; no poll can help that. */
+async function deletionsDone({ oracle }: Session): Promise<void> {
+  const end = Date.now() + 15_000;
+  while (Date.now() < end && (await oracle.foreignDeletions()) > 0) await sleep(50);
+}
+
+function pollsSince({ logged }: Replica, start: number): { ended: number[]; held: number } {
+  const polls = logged.filter(
+    ({ msg, time, duration_ms: duration }) =>
+      msg?.startsWith("Poll finished") === true && Number(time) - Number(duration) >= start,
+  );
+  return { ended: polls.map(({ time }) => Number(time)), held: polls.filter(({ held }) => Number(held) > 0).length };
+}
+
+function errorsSince({ logged, logFile }: Replica, start: number): string[] {
+  return logged
+    .filter(line => Number(line.level) >= ERROR_LEVEL && Number(line.time) > start && !tellsOfTakenName(line))
+    .map(line => `${logFile}: ${textOf(line)}`);
+}
+
+function tellsOfTakenName({ cause }: LogLine): boolean {
+  return typeof cause === "string" && cause.includes("exists and was not made by this module");
+}
+
+function textOf({ msg, cause, model, version }: LogLine): string {
+  const about = model === undefined ? "" : ` (${JSON.stringify(model)} ${messageOf(version)})`;
+  return `${msg ?? ""}${about}: ${messageOf(cause)}`;
+}
