@@ -23,8 +23,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: "integration",
-          include: ["test/{integration,e2e,fuzz,monitoring}/**/*.test.ts"],
-          globalSetup: ["test/testbed/vitest-setup.ts"],
+          include: ["test/{integration,e2e,fuzz,monitoring,install,convergence,faults,load}/**/*.test.ts"],
+          globalSetup: ["test/testbed/vitest-setup.ts", "test/faults/table-setup.ts"],
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },

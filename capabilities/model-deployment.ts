@@ -1,6 +1,7 @@
 import { Capability, Log as peprLog } from "pepr";
 import { gatherVariables, moduleNamespace, SECRET_SETTING } from "./cluster-variables";
 import { readConfiguration } from "./configuration";
+import { completeInstallation } from "./installation/installation";
 import { admit } from "./kserve/admission";
 import { connectToApiServer } from "./kserve/api-server";
 import { MANAGED_BY, MANAGED_BY_LABEL } from "./kserve/identity";
@@ -25,6 +26,8 @@ const isBuild = process.env.PEPR_MODE === "build";
 /** `pepr dev` runs everything in one process; in a cluster the watcher polls and the others serve the endpoint. */
 const isDevelopment = process.env.PEPR_MODE === "dev";
 const isWatcher = process.env.PEPR_WATCH_MODE === "true";
+/** The kubelet sets it in every pod. */
+const isPod = process.env.KUBERNETES_SERVICE_HOST !== undefined;
 
 /** What the actions need; nothing of it is there while the module is built. */
 interface Running {
@@ -68,6 +71,12 @@ async function start(): Promise<Running> {
   const webhookSecret =
     readSecret !== undefined && first ? createRotatingSecret({ first, read: readSecret, log }) : undefined;
   const listener = createListener({ ...configuration, apiServer, log, webhookSecret });
+  // By the pods that the Service is about, and before they tell MLflow its address.
+  if (isPod && !isWatcher && !isDevelopment) {
+    const endpoint = { port: settings.APP_PORT, isHttps: settings.TLS_CERT_FILE !== undefined };
+    const targetNamespace = settings.KUBE_NAMESPACE;
+    await completeInstallation({ apiServer, log, namespace: moduleNamespace(), targetNamespace, endpoint });
+  }
   await listener.serve(!isWatcher || isDevelopment);
   if ((isWatcher || isDevelopment) && (settings.DISABLE_WEBHOOKS || settings.ENABLE_POLLING_FALLBACK)) {
     listener.startPolling();

@@ -82,7 +82,7 @@ const CASES: readonly [what: string, status: number, says: RegExp, request: Case
   ],
   [
     "a template that does not fit KServe's types",
-    500,
+    422,
     /minReplicas/,
     { before: () => Promise.resolve({ settings: { INFERENCE_SERVICE_TEMPLATE: templateWith("minReplicas: many") } }) },
   ],

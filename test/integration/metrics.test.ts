@@ -95,13 +95,13 @@ describe("GET /metrics", () => {
     const text = await metrics.render();
     expect(promtoolSays(text)).toBe("");
     expect([...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name).sort()).toEqual([
+      "inference_service_deletions_held",
       "inference_service_operations_total",
       "inference_services",
       "kubernetes_api_errors_total",
       "listener_mode",
       "mlflow_api_errors_total",
       "poll_last_success_timestamp_seconds",
-      "inference_service_deletions_held",
       "reconcile_queue_depth",
       "tag_to_ready_duration_seconds",
       "webhook_deliveries_rejected_total",

@@ -51,8 +51,9 @@ export async function installServiceAccount(
   };
   const objects = manifests
     .filter(({ kind }) => ACCESS_KINDS.includes(kind))
-    .map(({ metadata, roleRef, subjects, ...rest }) => ({
+    .map(({ metadata, roleRef, subjects, rules, ...rest }) => ({
       ...rest,
+      ...(rules === undefined ? {} : { rules: (rules as Rule[]).map(rule => aboutNamespaces(rule, namespaces)) }),
       metadata: named(metadata),
       ...(roleRef === undefined ? {} : { roleRef: named(roleRef) }),
       ...(subjects === undefined ? {} : { subjects: (subjects as unknown[]).map(named) }),
@@ -82,6 +83,18 @@ export async function installServiceAccount(
 interface Named {
   readonly name: string;
   readonly namespace?: string;
+}
+
+interface Rule {
+  readonly resources: readonly string[];
+  readonly resourceNames?: readonly string[];
+}
+
+/** A rule about namespaces by name is about the others instead. */
+function aboutNamespaces(rule: Rule, namespaces: Readonly<Record<string, string>>): Rule {
+  const { resources, resourceNames } = rule;
+  if (!resources.includes("namespaces") || resourceNames === undefined) return rule;
+  return { ...rule, resourceNames: resourceNames.map(name => namespaces[name] ?? name) };
 }
 
 /** The same cluster as the administrator's, with nothing but a token. */
