@@ -16,6 +16,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: "unit",
+          // Properties are tried hundreds of times, also on a machine that has other work.
+          testTimeout: 60_000,
           include: ["capabilities/**/*.test.ts", "scripts/**/*.test.ts", "test/{testbed,support,demo}/**/*.test.ts"],
         },
       },

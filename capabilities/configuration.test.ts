@@ -52,6 +52,14 @@ function problemsOf(settings: Readonly<Record<string, string>>): string {
 }
 
 describe("readConfiguration", () => {
+  it("reads storage URIs that are allowed, and names each that is none", () => {
+    const { settings } = read({ ALLOWED_STORAGE_URIS: "s3://models, pvc://claim/a,," });
+    expect(settings.ALLOWED_STORAGE_URIS).toEqual(["s3://models", "pvc://claim/a"]);
+    const problems = problemsOf({ ALLOWED_STORAGE_URIS: "s3://models,models,file:///a" });
+    expect(problems).toContain('"models" is no storage that KServe reads');
+    expect(problems).toContain('"file:///a" is no storage that KServe reads');
+  });
+
   it("uses the built-in template when none is named", () => {
     for (const settings of [{}, { INFERENCE_SERVICE_TEMPLATE: "" }]) {
       const { spec } = read(settings).template.render(VALUES);

@@ -3,7 +3,7 @@ import defaultTemplate from "../templates/inference-service.yaml.txt";
 import { namespaceProblem } from "./kserve/names";
 import { compileTemplate, TemplateError } from "./kserve/rendering";
 import type { CompiledTemplate } from "./kserve/rendering";
-import { storageUriBaseProblem } from "./mlflow/storage-uri";
+import { allowedStorageUriProblem, storageUriBaseProblem } from "./mlflow/storage-uri";
 import { messageOf } from "./operations/logging";
 import { parseSettings, SETTINGS_PREFIX, SettingsError } from "./operations/settings";
 import type { Settings, SettingsProblem, Variables } from "./operations/settings";
@@ -40,6 +40,8 @@ export function readConfiguration(environment: Variables): Configuration {
   };
   check("KUBE_NAMESPACE", namespaceProblem);
   check("STORAGE_URI_BASE", storageUriBaseProblem);
+  for (const allowed of settings?.ALLOWED_STORAGE_URIS ?? [])
+    check("ALLOWED_STORAGE_URIS", () => allowedStorageUriProblem(allowed));
   if (settings === undefined || template === undefined || certificates === undefined || problems.length > 0) {
     throw new SettingsError(problems);
   }

@@ -101,7 +101,7 @@ export function createListener(options: ListenerOptions): Listener {
     services,
     template,
     deployTagKey,
-    storageUriBase: settings.STORAGE_URI_BASE,
+    storage: { storageUriBase: settings.STORAGE_URI_BASE, allowedStorageUris: settings.ALLOWED_STORAGE_URIS },
     resources: {
       cpuRequest: settings.PREDICTOR_CPU_REQUEST,
       cpuLimit: settings.PREDICTOR_CPU_LIMIT,

@@ -36,6 +36,19 @@ describe("admit", () => {
     expect(admit({ after, before: IRIS, username: "kserve", ownUsername: "us" })).toEqual({ allowed: true });
   });
 
+  it("lets nobody else turn an object into one of ours", () => {
+    const before = { ...IRIS, labels: {} };
+    expect(admit({ after: IRIS, before, username: "somebody", ownUsername: "us" })).toMatchObject({ allowed: false });
+    expect(admit({ after: IRIS, before, username: "us", ownUsername: "us" })).toEqual({ allowed: true });
+    expect(admit({ after: IRIS, before, username: "somebody" })).toEqual({ allowed: true });
+    // With our label alone it is not taken for ours.
+    const labelled = { ...FOREIGN, labels: IRIS.labels };
+    const unlabelled = { ...FOREIGN, labels: {} };
+    expect(admit({ after: labelled, before: unlabelled, username: "somebody", ownUsername: "us" })).toEqual({
+      allowed: true,
+    });
+  });
+
   it("lets everything change but the identity", () => {
     const labels = { ...IRIS.labels, team: "a" };
     const after = { ...IRIS, labels, annotations: { ...IRIS.annotations, note: "x" } };

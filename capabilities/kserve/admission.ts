@@ -15,6 +15,12 @@ export interface AdmissionQuestion {
   readonly ownUsername?: string | undefined;
 }
 
+const NOT_FROM_MLFLOW: AdmissionDecision = {
+  allowed: false,
+  message:
+    "the label managed-by=mlflow-kserve-webhook-listener is for InferenceServices that are made from MLflow; leave it out, or tag the model version in MLflow",
+};
+
 /**
  * Only the module makes InferenceServices with our label, and each stays the one that it is: name, labels and
  * annotations say which model version it serves, and the module finds it by them. What is being deleted is never held up.
@@ -25,15 +31,10 @@ export function admit({ after, before, username, ownUsername }: AdmissionQuestio
   // Somebody else's, before and after: not to be got in the way of.
   if (previous === undefined && !isManaged(after)) return { allowed: true };
   const identity = keyOf(after);
-  if (before === undefined) {
-    const byUs = username === undefined || ownUsername === undefined || username === ownUsername;
-    if (identity !== undefined && byUs) return { allowed: true };
-    return {
-      allowed: false,
-      message:
-        "the label managed-by=mlflow-kserve-webhook-listener is for InferenceServices that are made from MLflow; leave it out, or tag the model version in MLflow",
-    };
-  }
+  const byUs = username === undefined || ownUsername === undefined || username === ownUsername;
+  if (before === undefined) return identity !== undefined && byUs ? { allowed: true } : NOT_FROM_MLFLOW;
+  // Else it would be taken for ours, and be deleted when the version it names is not tagged.
+  if (previous === undefined && identity !== undefined && !byUs) return NOT_FROM_MLFLOW;
   // Somebody's object that came by our label: not ours to protect, and not to be got in the way of.
   if (previous === undefined) return { allowed: true };
   if (identity !== undefined && formatKey(identity) === formatKey(previous)) return { allowed: true };

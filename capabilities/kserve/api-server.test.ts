@@ -120,10 +120,10 @@ describe("an answer of the API server", () => {
   });
 
   it.each([
-    ["never comes", neverAnswers, /no complete answer within 30 ms$/],
-    ["is cut in its body", cutInTheBody('{"items": ['), /aborted$/],
-  ])("that %s has status 0", async (_, answer, message) => {
-    const error = await failure(answer, 30);
+    ["never comes", neverAnswers, 30, /no complete answer within 30 ms$/],
+    ["is cut in its body", cutInTheBody('{"items": ['), undefined, /aborted$/],
+  ])("that %s has status 0", async (_, answer, deadline, message) => {
+    const error = await failure(answer, deadline);
     expect([error.status, error.reason]).toEqual([0, "NoAnswer"]);
     expect(error.message).toMatch(/^The Kubernetes API server cannot be reached: GET http:\/\/127\.0\.0\.1:\d+\/apis/);
     expect(error.message).toMatch(message);

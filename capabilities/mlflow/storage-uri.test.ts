@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { baseIsChecked, sourceIsResolved } from "../../test/fuzz/properties/storage-uri";
-import { resolveStorageUri, storageUriBaseProblem } from "./storage-uri";
+import { allowedStorageUriProblem, resolveStorageUri, storageUriBaseProblem } from "./storage-uri";
 
 const BASE = { storageUriBase: "s3://bucket/prefix" };
 
@@ -195,5 +195,69 @@ describe("storageUriBaseProblem", () => {
     "s3://b c",
   ])("refuses %j", base => {
     expect(storageUriBaseProblem(base)).toContain("give the --artifacts-destination of the MLflow server");
+  });
+});
+
+describe("allowed storage URIs", () => {
+  const resolve = (source: string, ...allowedStorageUris: string[]): ReturnType<typeof resolveStorageUri> =>
+    resolveStorageUri(source, { ...BASE, allowedStorageUris });
+
+  it.each([
+    ["s3://models/iris/1", ["s3://models"]],
+    ["s3://models/iris/1", ["gs://other", "s3://models/iris/"]],
+    ["s3://models", ["s3://models"]],
+    ["S3://models/a", ["s3://models"]],
+    ["mlflow-artifacts:/1/a", ["s3://bucket/prefix"]],
+    ["wasbs://c@account.blob.core.windows.net/m", ["https://account.blob.core.windows.net/c"]],
+  ])("let %s pass below %j", (source, allowed) => {
+    expect(resolve(source, ...allowed)).toMatchObject({ kind: "ready" });
+  });
+
+  it.each([
+    ["s3://models-of-others/a", ["s3://models"]],
+    ["s3://models/../others/a", ["s3://models"]],
+    ["s3://models/%2e%2e/others/a", ["s3://models"]],
+    ["s3://models@others/a", ["s3://models"]],
+    ["gs://models/a", ["s3://models"]],
+    ["s3://Models/a", ["s3://models"]],
+    ["mlflow-artifacts:/1/a", ["s3://models"]],
+    ["https://example.com/m", ["s3://models"]],
+    ["pvc://claim/m", ["s3://models"]],
+  ])("refuse %s below %j", (source, allowed) => {
+    const resolution = resolve(source, ...allowed);
+    expect(resolution.kind).toBe("refused");
+    expect(JSON.stringify(resolution)).toContain("is not below any of MLFLOW_KSERVE_ALLOWED_STORAGE_URIS");
+  });
+
+  it("are everything when there is none", () => {
+    expect(resolve("https://example.com/m")).toMatchObject({ kind: "ready" });
+  });
+
+  it("still need what only MLflow knows", () => {
+    expect(resolve("models:/m-1", "s3://models")).toMatchObject({ kind: "lookup" });
+  });
+
+  it.each([
+    "s3://models",
+    "gs://models/a/",
+    "pvc://claim",
+    "https://account.blob.core.windows.net/c",
+    "oci://registry/a",
+  ])("may be %s", allowed => {
+    expect(allowedStorageUriProblem(allowed)).toBeUndefined();
+  });
+
+  it.each([
+    "",
+    "models",
+    "s3:/models",
+    "S3://models",
+    "s3://",
+    "file:///a",
+    "s3://a/../b",
+    "s3://a?b",
+    "wasbs://c@a.blob.core.windows.net",
+  ])("may not be %j", allowed => {
+    expect(allowedStorageUriProblem(allowed)).toContain("write it as KServe is given it");
   });
 });

@@ -19,6 +19,8 @@ export type StorageResolution =
 export interface StorageSettings {
   /** Where MLflow's artifact proxy keeps its artifacts: the server's `--artifacts-destination`. */
   readonly storageUriBase?: string | undefined;
+  /** What KServe may be given: these URIs and what is below them. Everything when there is none. */
+  readonly allowedStorageUris?: readonly string[] | undefined;
 }
 
 // What KServe 0.20 reads: SupportedStorageURIPrefixList (inferenceservice/utils/utils.go), without file://, which would
@@ -44,6 +46,37 @@ const RUN_ID = /^[a-zA-Z0-9][\w-]{0,255}$/; // mlflow/utils/validation.py, _RUN_
  * URI is dropped, so all artifacts are taken to be in the one destination that the base names.
  */
 export function resolveStorageUri(source: string, settings: StorageSettings): StorageResolution {
+  const resolution = resolveAnywhere(source, settings);
+  const { allowedStorageUris: allowed = [] } = settings;
+  if (resolution.kind !== "ready" || allowed.length === 0 || isBelowOneOf(allowed, resolution.uri)) return resolution;
+  const cure = "register the version from there, or have the administrator of the module allow its storage";
+  return refuse(source, "is not below any of MLFLOW_KSERVE_ALLOWED_STORAGE_URIS", cure);
+}
+
+/**
+ * What is wrong with a URI to allow (see {@link StorageSettings}): one sentence with cause and cure, or undefined when all
+ * is well.
+ */
+export function allowedStorageUriProblem(allowed: string): string | undefined {
+  const [, scheme = "", place = ""] = /^([a-z][a-z0-9+.-]*):\/\/([^\s?#]+)$/.exec(allowed) ?? [];
+  const isAzure = scheme === "wasbs" || scheme === "abfss";
+  if (READABLE.has(scheme) && !isAzure && /^[^/]/.test(place) && !climbs(place)) return undefined;
+  return (
+    `${printable(allowed)} is no storage that KServe reads: ` +
+    "write it as KServe is given it, like s3://bucket/folder, pvc://claim or https://account.blob.core.windows.net/container"
+  );
+}
+
+/** A name that goes on is another one: s3://bucket/models is not above s3://bucket/models-of-others. */
+function isBelowOneOf(allowed: readonly string[], uri: string): boolean {
+  if (climbs(uri)) return false;
+  return allowed.some(one => {
+    const folder = one.replace(/\/+$/, "");
+    return uri === folder || uri.startsWith(`${folder}/`);
+  });
+}
+
+function resolveAnywhere(source: string, settings: StorageSettings): StorageResolution {
   // Python's urllib, on MLflow's and on KServe's side, silently drops some of these and so would read another path.
   if (/\p{Cc}/u.test(source)) {
     return refuse(source, "has control characters in it", "register the version with a source without them");

@@ -31,6 +31,14 @@ export const flag = z
   .regex(/^(true|false|1|0|yes|no|on|off)$/i, { error: "must be true or false" })
   .transform(value => /^(true|1|yes|on)$/i.test(value));
 
+/** Several, separated by commas; spaces around them do not count. */
+export const list = z.string().transform(value =>
+  value
+    .split(",")
+    .map(item => item.trim())
+    .filter(item => item !== ""),
+);
+
 export const quantity = z.string().refine(value => (parseQuantity(value) ?? -1) > 0, {
   error: "is not a positive Kubernetes quantity; write it like 500m, 2, 512Mi or 4Gi",
 });

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { dnsLabel, flag, httpUrl, logLevel, quantity, wholeNumber } from "./setting-checks";
+import { dnsLabel, flag, httpUrl, list, logLevel, quantity, wholeNumber } from "./setting-checks";
 
 declare module "zod" {
   interface GlobalMeta {
@@ -52,6 +52,10 @@ export const settingsSchema = z.object({
   STORAGE_URI_BASE: z.string().optional().meta({
     description:
       "Where MLflow's artifact proxy keeps its artifacts (the server's --artifacts-destination), for versions whose source is mlflow-artifacts:/….",
+  }),
+  ALLOWED_STORAGE_URIS: list.optional().meta({
+    description:
+      "Storage URIs, separated by commas, that predictors may read from, with all that is below them, like s3://models,pvc://models. A version whose artifacts are elsewhere is refused. Everything when not set.",
   }),
   PREDICTOR_CPU_REQUEST: quantity.prefault("100m").meta({ description: "CPU request of a predictor." }),
   PREDICTOR_CPU_LIMIT: quantity.prefault("1").meta({ description: "CPU limit of a predictor." }),

@@ -16,7 +16,7 @@ function setUp(replaced: Partial<MlflowReader> = {}): {
 } {
   const mlflow = fakeMlflow(replaced);
   mlflow.runs.set("0a1b2c", { experimentId: "7", artifactUri: "s3://bucket/7/0a1b2c/artifacts" });
-  return { mlflow, locate: createArtifactLocator(mlflow, BASE) };
+  return { mlflow, locate: createArtifactLocator(mlflow, { storageUriBase: BASE }) };
 }
 
 const answers = (uri: string) => (): Promise<string> => Promise.resolve(uri);

@@ -1,6 +1,6 @@
 import type { MlflowReader, ModelVersion } from "../mlflow/client";
 import { resolveStorageUri } from "../mlflow/storage-uri";
-import type { StorageLookup } from "../mlflow/storage-uri";
+import type { StorageLookup, StorageSettings } from "../mlflow/storage-uri";
 import { BoundedCache } from "../operations/bounded-cache";
 import { RefusedError } from "./errors";
 
@@ -26,7 +26,7 @@ export interface ArtifactLocation {
  */
 export function createArtifactLocator(
   reader: MlflowReader,
-  storageUriBase: string | undefined,
+  storage: StorageSettings,
 ): (version: ModelVersion) => Promise<ArtifactLocation> {
   const storageUris = new BoundedCache<string>(CACHE_CAPACITY);
   const experimentIds = new BoundedCache<string>(CACHE_CAPACITY);
@@ -37,7 +37,7 @@ export function createArtifactLocator(
     if (known !== undefined) return known;
     let source = version.source;
     for (let step = 0; step < MAXIMUM_STEPS; step++) {
-      const resolution = resolveStorageUri(source, storageUriBase === undefined ? {} : { storageUriBase });
+      const resolution = resolveStorageUri(source, storage);
       if (resolution.kind === "refused") throw new RefusedError(resolution.reason);
       if (resolution.kind === "ready") {
         storageUris.set(key, resolution.uri);

@@ -7,6 +7,7 @@ import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { inferenceServiceName } from "../kserve/names";
 import type { CompiledTemplate, InferenceServiceObject } from "../kserve/rendering";
 import type { MlflowReader, ModelVersion } from "../mlflow/client";
+import type { StorageSettings } from "../mlflow/storage-uri";
 import { formatKey } from "../model-version-key";
 import type { ModelVersionKey } from "../model-version-key";
 import { BoundedCache } from "../operations/bounded-cache";
@@ -49,7 +50,7 @@ export interface ReconcilerOptions {
   readonly template: CompiledTemplate;
   readonly resources: PredictorResources;
   readonly deployTagKey: string;
-  readonly storageUriBase: string | undefined;
+  readonly storage: StorageSettings;
 }
 
 export interface Reconciler {
@@ -72,7 +73,7 @@ const SETTLED_CAPACITY = 50_000;
 
 export function createReconciler(options: ReconcilerOptions): Reconciler {
   const { mlflow, services, template, resources, deployTagKey } = options;
-  const locate = createArtifactLocator(mlflow, options.storageUriBase);
+  const locate = createArtifactLocator(mlflow, options.storage);
   /** What our last Apply of a rendering left in the cluster, by name. */
   const settled = new BoundedCache<{ uid: string; generation: number; digest: string }>(SETTLED_CAPACITY);
 

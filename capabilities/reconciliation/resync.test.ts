@@ -38,7 +38,7 @@ function setUp(
   const mlflow = fakeMlflow(replaced);
   const cluster = Object.assign(fakeCluster(...live), services);
   const { log, lines } = recordingLog();
-  const options = { mlflow, services: cluster, template: TEMPLATE, resources: RESOURCES, storageUriBase: undefined };
+  const options = { mlflow, services: cluster, template: TEMPLATE, resources: RESOURCES, storage: {} };
   const reconciler = createReconciler({ ...options, deployTagKey: "deploy" });
   const reconciled: string[] = [];
   const guard = createDeletionGuard(

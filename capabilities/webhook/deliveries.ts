@@ -1,6 +1,7 @@
 import { KubernetesError } from "../kserve/api-server";
 import { MlflowError } from "../mlflow/errors";
 import type { ModelVersionKey } from "../model-version-key";
+import { limitWarnings } from "../operations/limited-warnings";
 import { messageOf } from "../operations/logging";
 import type { Log } from "../operations/logging";
 import type { Metrics, RejectionReason } from "../operations/metrics";
@@ -18,6 +19,9 @@ const MAXIMUM_UNDER_WAY = 500;
 
 /** Seconds after which MLflow may try again when too much is under way; it obeys. */
 const OVERLOAD_RETRY_AFTER = 1;
+
+/** Anybody who reaches the endpoint can be refused as often as they like. */
+const REFUSALS_LOGGED = { lines: 100, interval: 60_000 };
 
 export interface DeliveryOptions {
   /** The secrets that are valid now. */
@@ -38,6 +42,7 @@ export interface DeliveryOptions {
 export function createDeliveryHandler(options: DeliveryOptions): (request: HttpRequest) => Promise<JsonAnswer> {
   const { secrets, deployTagKey, namespace, reconcile, log, metrics, maximumUnderWay = MAXIMUM_UNDER_WAY } = options;
   let underWay = 0;
+  const warn = limitWarnings(log, "webhook_deliveries_rejected_total", REFUSALS_LOGGED);
 
   return async request => {
     const receivedAt = new Date();
@@ -52,7 +57,7 @@ export function createDeliveryHandler(options: DeliveryOptions): (request: HttpR
     };
     const reject = (answer: JsonAnswer, reason: RejectionReason): JsonAnswer => {
       metrics?.deliveryRejected(reason);
-      log.warn({ ...about, status: answer.status, cause: answer.body.message }, "Delivery refused");
+      warn({ ...about, status: answer.status, cause: answer.body.message }, "Delivery refused");
       return answer;
     };
     const refuse = (status: number, reason: RejectionReason, message: string): JsonAnswer =>

@@ -165,7 +165,7 @@ async function freshRender(
   settings: Settings,
   template: CompiledTemplate,
 ): Promise<InferenceServiceObject> {
-  const location = await createArtifactLocator(reader, settings.STORAGE_URI_BASE)(version);
+  const location = await createArtifactLocator(reader, { storageUriBase: settings.STORAGE_URI_BASE })(version);
   return desiredObject(version, location, namespace, template, {
     cpuRequest: settings.PREDICTOR_CPU_REQUEST,
     cpuLimit: settings.PREDICTOR_CPU_LIMIT,

@@ -12,6 +12,12 @@ export interface Timed {
 export interface DataScientist {
   /** Trains a small model, logs it with its artifacts and registers it. */
   train: (model: string) => Promise<Timed & { version: string; run_id: string }>;
+  /** The same the way of MLflow 2: the version's source is runs:/<run>/model. */
+  trainByRun: (model: string) => Promise<Timed & { version: string; run_id: string }>;
+  /** Logs a model of her own, which adds up each row of three numbers; or one that cannot be loaded. */
+  logPythonModel: (model: string, loads: boolean) => Promise<Timed & { version: string; run_id: string }>;
+  /** What a version answers in her own process. */
+  predict: (model: string, version: string, rows: readonly number[][]) => Promise<Timed & { predictions: number[] }>;
   /** Registers a version of a source, without artifacts. */
   register: (model: string, source: string) => Promise<Timed & { version: string }>;
   setTag: (model: string, version: string, key: string, value: string) => Promise<Timed>;
@@ -42,7 +48,7 @@ export async function hireDataScientist(python: string, mlflowTrackingUri: strin
     });
   await nextAnswer();
 
-  const call = async <T>(command: Record<string, string>): Promise<T> => {
+  const call = async <T>(command: Record<string, unknown>): Promise<T> => {
     const answer = nextAnswer();
     child.stdin.write(`${JSON.stringify(command)}\n`);
     const received = (await answer) as { error?: string };
@@ -51,6 +57,9 @@ export async function hireDataScientist(python: string, mlflowTrackingUri: strin
   };
   return {
     train: model => call({ do: "train", model }),
+    trainByRun: model => call({ do: "train_by_run", model }),
+    logPythonModel: (model, loads) => call({ do: "log_python_model", model, loads }),
+    predict: (model, version, rows) => call({ do: "predict", model, version, rows }),
     register: (model, source) => call({ do: "register", model, source }),
     setTag: (model, version, key, value) => call({ do: "set_tag", model, version, key, value }),
     deleteTag: (model, version, key) => call({ do: "delete_tag", model, version, key }),

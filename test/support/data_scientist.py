@@ -37,6 +37,66 @@ def train(model):
     return {"version": str(logged.registered_model_version), "run_id": run.info.run_id}
 
 
+def train_by_run(model):
+    """The way of MLflow 2: the version's source is the run's, runs:/<run>/model."""
+    from sklearn.datasets import load_iris
+    from sklearn.linear_model import LogisticRegression
+
+    features, species = load_iris(return_X_y=True)
+    classifier = LogisticRegression(max_iter=500).fit(features, species)
+    mlflow.set_experiment("iris")
+    with mlflow.start_run() as run:
+        mlflow.sklearn.log_model(classifier, name="model", input_example=features[:2])
+    source = f"runs:/{run.info.run_id}/model"
+    return {"version": register(model, source)["version"], "run_id": run.info.run_id}
+
+
+class AddsUp(mlflow.pyfunc.PythonModel):
+    """A model of somebody's own: it adds up the numbers of each row."""
+
+    def predict(self, context, model_input, params=None):
+        return model_input.sum(axis=1)
+
+
+class CannotBeLoaded(mlflow.pyfunc.PythonModel):
+    """A model that was logged without what it needs."""
+
+    def load_context(self, context):
+        raise RuntimeError(WHY_IT_CANNOT_BE_LOADED)
+
+    def predict(self, context, model_input, params=None):
+        return model_input
+
+
+WHY_IT_CANNOT_BE_LOADED = "the dictionary of this model was left behind"
+
+
+def log_python_model(model, loads):
+    """Logs a pyfunc model and registers it; without `loads` one whose loading fails."""
+    import numpy
+
+    mlflow.set_experiment("own models")
+    example = numpy.array([[1.0, 2.0, 3.0]])
+    signature = mlflow.models.infer_signature(example, example.sum(axis=1))
+    with mlflow.start_run() as run:
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=AddsUp() if loads else CannotBeLoaded(),
+            signature=signature,
+            registered_model_name=model,
+            pip_requirements=[],
+        )
+    return {"version": str(logged.registered_model_version), "run_id": run.info.run_id}
+
+
+def predict(model, version, rows):
+    """What the model itself answers, in this process."""
+    import numpy
+
+    loaded = mlflow.pyfunc.load_model(f"models:/{model}/{version}")
+    return {"predictions": loaded.predict(numpy.array(rows)).tolist()}
+
+
 def register(model, source):
     """Registers a version from any source, without artifacts."""
     if not client.search_registered_models(filter_string=f"name = {json.dumps(model)}"):
@@ -54,7 +114,15 @@ def delete_tag(model, version, key):
     return {}
 
 
-commands = {"train": train, "register": register, "set_tag": set_tag, "delete_tag": delete_tag}
+commands = {
+    "train": train,
+    "train_by_run": train_by_run,
+    "log_python_model": log_python_model,
+    "predict": predict,
+    "register": register,
+    "set_tag": set_tag,
+    "delete_tag": delete_tag,
+}
 
 print(json.dumps({"ready": True}), file=answers)
 for line in sys.stdin:

@@ -23,7 +23,7 @@ export function setUpReconciler(
   mlflow.put(modelVersion());
   const cluster = fakeCluster(...live);
   const options = { mlflow, services: cluster, template: TEMPLATE, resources: RESOURCES };
-  const reconciler = createReconciler({ ...options, deployTagKey: "deploy", storageUriBase: undefined });
+  const reconciler = createReconciler({ ...options, deployTagKey: "deploy", storage: {} });
   return { mlflow, cluster, reconciler };
 }
 
