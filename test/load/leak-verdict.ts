@@ -37,8 +37,7 @@ export interface Growth {
 }
 
 /**
- * The median of the first ninth of the samples and of the last one: with a tenth for the warm-up, these are the second
- * and the last tenth of the run. Medians, since one sample may hit a moment in which the kernel or V8 tidies up.
+ * The median of the first ninth of the samples after the warm-up and of the last one. Medians, since one sample may hit a moment in which the kernel or V8 tidies up.
  *
  * @throws Error when there is no sample
  */

@@ -14,7 +14,7 @@ import { describeRun, describeSample, SAMPLE_HEAD } from "./leaks-printing";
 
 const HELP = `Sends deliveries to a copy of the module between real MLflow and Kubernetes: correct ones, duplicates, hostile
 names, wrong signatures, malformed bodies, cut and silent connections. Fails when its memory grows by more than 10 % after
-the first tenth, descriptors stay open, the queue is not empty, or the process ends or reports an unexpected error.
+the first quarter, descriptors stay open, the queue is not empty, or the process ends or reports an unexpected error.
 
 Usage: npm run leaks [-- --deliveries N] [--seed N] [--kubeconfig FILE] [--mlflow URL]
 
