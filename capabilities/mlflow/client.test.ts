@@ -1,14 +1,17 @@
 import { describe, expect, it } from "vitest";
 import { rejectionOf } from "../../test/support/unit/outcomes";
-import { createMlflowReader } from "./client";
-import type { MlflowReader } from "./client";
+import { createMlflowReader, isSearchableName } from "./client";
+import type { MlflowReader, ModelSearch } from "./client";
 import { MlflowError } from "./errors";
 import type { MlflowCall } from "./transport";
 
 type Answer = (call: MlflowCall) => unknown;
 
 /** A reader whose transport answers as the test says; a thrown error is one of the transport's. */
-function readerWith(answer: Answer): { readonly reader: MlflowReader; readonly calls: readonly MlflowCall[] } {
+function readerWith(answer: Answer): {
+  readonly reader: MlflowReader & ModelSearch;
+  readonly calls: readonly MlflowCall[];
+} {
   const calls: MlflowCall[] = [];
   const reader = createMlflowReader(call => {
     calls.push(call);
@@ -175,3 +178,33 @@ function endlessTokens(): Answer {
   let page = 0;
   return () => ({ next_page_token: String(page++) });
 }
+
+describe("findTagged", () => {
+  it("asks once for the tagged versions of all the models", async () => {
+    const { reader, calls } = readerWith(() => ({ model_versions: [IRIS], next_page_token: "more" }));
+    const found = await reader.findTagged(["iris", "wine"], "deploy");
+    expect(found).toMatchObject([{ model: "iris", version: "3" }]);
+    const filter = "name IN ('iris','wine') AND tag.`deploy` ILIKE 'true'";
+    expect(calls).toEqual([{ method: "GET", path: "model-versions/search", query: { filter, max_results: "1000" } }]);
+  });
+
+  it("is for names that mean themselves between quotes", () => {
+    for (const name of ["iris", "churn model v2.1", "m_1-x", "模型", "été"]) expect(isSearchableName(name)).toBe(true);
+    for (const name of [
+      "",
+      "it's",
+      'a"b',
+      "a\\b",
+      "a%b",
+      "a,b",
+      "a`b",
+      "(a)",
+      "a\nb",
+      "a\u0000b",
+      "a;b",
+      "🤖",
+      "\ud800",
+    ])
+      expect(isSearchableName(name)).toBe(false);
+  });
+});

@@ -6,6 +6,9 @@ import type { MlflowCall, MlflowTransport } from "./transport";
 /** Most versions that MLflow gives in one page of a search (its documented maximum is 200,000; this keeps pages small). */
 const PAGE_SIZE = 1000;
 
+/** What a text in a list of a search filter may consist of: MLflow reads the list as Python, which knows escapes. */
+const SEARCHABLE_NAME = /^[\p{L}\p{N}_. -]+$/u;
+
 /** A search with more pages than this is going in circles: 10 million versions. */
 const MAXIMUM_PAGES = 10_000;
 
@@ -59,8 +62,31 @@ export interface MlflowReader {
   ping: () => Promise<void>;
 }
 
-export function createMlflowReader(transport: MlflowTransport, pageSize = PAGE_SIZE): MlflowReader {
+/** What MLflow can be asked about many versions at once. */
+export interface ModelSearch {
+  /**
+   * The versions of these models whose tag `tagKey` is `true` in any case; of very many only a part, so that the absence of
+   * one says nothing. Throws {@link MlflowError}, of the kind refused where MLflow cannot search for a list of names, as
+   * older versions cannot.
+   *
+   * @param models names of which each {@link isSearchableName}
+   */
+  findTagged: (models: readonly string[], tagKey: string) => Promise<ModelVersion[]>;
+}
+
+/** Whether {@link ModelSearch.findTagged} can be asked for a model of this name. */
+export function isSearchableName(model: string): boolean {
+  return SEARCHABLE_NAME.test(model);
+}
+
+export function createMlflowReader(transport: MlflowTransport, pageSize = PAGE_SIZE): MlflowReader & ModelSearch {
   return {
+    async findTagged(models, tagKey) {
+      const names = models.map(model => `'${model}'`).join(",");
+      const call = searchCall(`name IN (${names}) AND ${isTagged(tagKey)}`, pageSize);
+      return parse(searchAnswer, await transport(call), call).model_versions.map(modelVersionOf);
+    },
+
     async getModelVersion(key) {
       const call: MlflowCall = {
         method: "GET",
@@ -84,15 +110,7 @@ export function createMlflowReader(transport: MlflowTransport, pageSize = PAGE_S
       const seenTokens = new Set<string>();
       let pageToken: string | undefined;
       for (let page = 0; page < MAXIMUM_PAGES; page++) {
-        const call: MlflowCall = {
-          method: "GET",
-          path: "model-versions/search",
-          query: {
-            filter: `tag.\`${tagKey}\` ILIKE 'true'`,
-            max_results: String(pageSize),
-            ...(pageToken === undefined ? {} : { page_token: pageToken }),
-          },
-        };
+        const call = searchCall(isTagged(tagKey), pageSize, pageToken);
         const answer = parse(searchAnswer, await transport(call), call);
         for (const entry of answer.model_versions) {
           const version = modelVersionOf(entry);
@@ -131,6 +149,22 @@ export function createMlflowReader(transport: MlflowTransport, pageSize = PAGE_S
     async ping() {
       const call: MlflowCall = { method: "GET", path: "model-versions/search", query: { max_results: "1" } };
       parse(searchAnswer, await transport(call), call);
+    },
+  };
+}
+
+function isTagged(tagKey: string): string {
+  return `tag.\`${tagKey}\` ILIKE 'true'`;
+}
+
+function searchCall(filter: string, pageSize: number, pageToken?: string): MlflowCall {
+  return {
+    method: "GET",
+    path: "model-versions/search",
+    query: {
+      filter,
+      max_results: String(pageSize),
+      ...(pageToken === undefined ? {} : { page_token: pageToken }),
     },
   };
 }
