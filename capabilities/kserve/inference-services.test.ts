@@ -128,8 +128,9 @@ describe("apply", () => {
 
   it("takes fields back from exactly the object that was read", async () => {
     const { services, requests } = servicesWith(() => LIVE);
-    await services.apply(OBJECT, "the uid");
-    const body = { ...OBJECT, metadata: { ...OBJECT.metadata, uid: "the uid" } };
+    await services.apply(OBJECT, LIVE);
+    const { uid, resourceVersion } = LIVE.metadata;
+    const body = { ...OBJECT, metadata: { ...OBJECT.metadata, uid, resourceVersion } };
     expect(requests).toEqual([{ ...apply, query: { ...query, force: "true" }, body }]);
     expect(OBJECT.metadata).not.toHaveProperty("uid");
   });

@@ -37,22 +37,28 @@ export interface InferenceServices {
    */
   listPage: (limit: number, next?: string) => Promise<InferenceServicePage>;
   /**
-   * Server-side apply. With `replaces` (the uid of the object that was read) fields that others changed are taken back,
-   * and the request fails when the object is not that one any more; without, it is meant to create, and fails with
-   * Conflict rather than take over an object that somebody made in the meantime.
+   * Server-side apply. With `replaces` (the object that was read) fields that others changed are taken back, and the
+   * request fails with Conflict when the object was changed since: it may be somebody else's by now. Without, it is meant
+   * to create, and fails with Conflict rather than take over an object that somebody made in the meantime.
    */
-  apply: (object: InferenceServiceObject, replaces?: string) => Promise<LiveInferenceService>;
+  apply: (object: InferenceServiceObject, replaces?: LiveInferenceService) => Promise<LiveInferenceService>;
   /** Deletes exactly the object that was read; fails with Conflict when it changed since. Gone already is success. */
   delete: (live: LiveInferenceService) => Promise<void>;
   /** One cheap request that shows whether the API server answers and lets us read. */
   ping: () => Promise<void>;
 }
 
+/** Which object, and which state of it; the API server refuses a write that names another. */
+interface Identity {
+  readonly uid: string;
+  readonly resourceVersion: string;
+}
+
 /** What an Apply sends, at the least. */
 interface AppliedObject {
   readonly apiVersion: string;
   readonly kind: string;
-  readonly metadata: { readonly name: string; readonly namespace: string; readonly uid?: string };
+  readonly metadata: { readonly name: string; readonly namespace: string } & Partial<Identity>;
 }
 
 export function createInferenceServices(apiServer: ApiServer, namespace: string): InferenceServices {
@@ -93,7 +99,7 @@ export function createInferenceServices(apiServer: ApiServer, namespace: string)
     const { name, namespace: inNamespace, uid } = live.metadata;
     const nothing = { apiVersion: API_VERSION, kind: KIND, metadata: { name, namespace: inNamespace } };
     try {
-      await sendApply(withUid(nothing, uid), false);
+      await sendApply(withIdentity(nothing, { uid }), false);
     } catch (error) {
       // What would be left is no InferenceService: what makes it one is another replica of this module's.
       if (error instanceof KubernetesError && (error.status === 400 || error.status === 422)) return;
@@ -127,7 +133,10 @@ export function createInferenceServices(apiServer: ApiServer, namespace: string)
     },
 
     async apply(object, replaces) {
-      if (replaces !== undefined) return (await sendApply(withUid(object, replaces), true)).live;
+      if (replaces !== undefined) {
+        const { uid, resourceVersion } = replaces.metadata;
+        return (await sendApply(withIdentity(object, { uid, resourceVersion }), true)).live;
+      }
       const { created, live } = await sendApply(object, false);
       if (!created && hasOtherOwners(live)) await withdraw(live);
       return live;
@@ -168,8 +177,8 @@ function parse<T>(schema: z.ZodType<T>, body: unknown): T {
   );
 }
 
-function withUid(object: AppliedObject, uid: string): AppliedObject {
-  return { ...object, metadata: { ...object.metadata, uid } };
+function withIdentity(object: AppliedObject, identity: Partial<Identity>): AppliedObject {
+  return { ...object, metadata: { ...object.metadata, ...identity } };
 }
 
 /** Whether somebody else has set a part of the spec, the labels or the annotations, as `managedFields` tells. */

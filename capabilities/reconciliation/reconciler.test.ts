@@ -116,6 +116,14 @@ describe("an object that is not ours", () => {
     expect(cluster.objects.get(NAME)).toBe(FOREIGN);
   });
 
+  it("is not taken back when somebody took it over between our look and our Apply", async () => {
+    const { cluster, reconciler } = setUpReconciler([liveService(IRIS)]);
+    const takenOver = liveService(IRIS, { metadata: { labels: {}, resourceVersion: "101" } });
+    changeOnce(cluster, () => cluster.objects.set(NAME, takenOver));
+    expect(await rejectionOf(reconciler.act(KEY))).toBeInstanceOf(ForeignObjectError);
+    expect(cluster.objects.get(NAME)).toBe(takenOver);
+  });
+
   it("is not deleted when it takes our object's place between our look and our Delete", async () => {
     const { mlflow, cluster, reconciler } = setUpReconciler([liveService(IRIS)]);
     mlflow.put(UNTAGGED);

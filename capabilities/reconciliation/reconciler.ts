@@ -95,7 +95,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       throw new ForeignObjectError(live.metadata.name, services.namespace, live.metadata.uid);
     }
     if (live?.metadata.deletionTimestamp !== undefined) throw beingDeleted(live);
-    const applied = await services.apply(desired, live?.metadata.uid);
+    const applied = await services.apply(desired, live);
     const { uid, generation } = applied.metadata;
     settled.set(applied.metadata.name, { uid, generation, digest: digestOf(desired) });
     if (live === undefined) return { action: "created", uid };

@@ -122,6 +122,34 @@ describe("what happens between the look at MLflow and the act", () => {
     expect((await second.services.get(name))?.spec).toMatchObject(spec);
   });
 
+  it("our object taken over just before the Apply: it is not taken back", async () => {
+    const key = await registry.register(uniqueModel("raced"), "s3://models/x", { deploy: "true" });
+    const name = `mlflow-${key.model}-v1`;
+    const first = await startListener();
+    await first.deliver(key);
+    await first.listener.idle();
+    const { namespace } = first;
+    const second = await startListener({
+      namespace,
+      wrapApiServer: interrupt("PATCH", {
+        before: async () => {
+          const theirs = {
+            metadata: { labels: { "managed-by": null } },
+            spec: { predictor: { model: { storageUri: "s3://somebody/else" } } },
+          };
+          const patch = ["patch", "inferenceservice", name, "-n", namespace, "--type=merge", "-p"];
+          await testKubectl()([...patch, JSON.stringify(theirs)]);
+        },
+      }),
+    });
+
+    expect(await second.deliver(key)).toMatchObject({ status: 409 });
+
+    const live = await second.services.get(name);
+    expect(live?.metadata.labels).not.toHaveProperty("managed-by");
+    expect(live?.spec).toMatchObject({ predictor: { model: { storageUri: "s3://somebody/else" } } });
+  });
+
   it("our object changed just before the Delete: it is read again, and deleted", async () => {
     const key = await registry.register(uniqueModel("raced"), "s3://models/x", { deploy: "true" });
     const running = await startListener({

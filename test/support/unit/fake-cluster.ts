@@ -34,11 +34,12 @@ export function fakeCluster(...objects: readonly LiveInferenceService[]): FakeCl
       const { name } = object.metadata;
       await write(cluster, `apply ${name}`);
       const before = cluster.objects.get(name);
-      if (replaces !== before?.metadata.uid) {
+      if (replaces?.metadata.uid !== before?.metadata.uid) {
         throw before === undefined || replaces === undefined
           ? conflict(`apply ${name}`)
           : new KubernetesError(422, "Invalid", "metadata.uid: Invalid value: field is immutable");
       }
+      if (replaces?.metadata.resourceVersion !== before?.metadata.resourceVersion) throw conflict(`apply ${name}`);
       const after = applied(object, before, ++revision);
       cluster.objects.set(name, after);
       return after;
