@@ -115,5 +115,5 @@ export async function settleAnswers(
 /** How many versions an endpoint is working on, or has waiting. */
 export async function queueDepth(url: string): Promise<number> {
   const metrics = await (await fetch(`${url}/metrics`)).text();
-  return Number(/^mlflow_kserve_queue_depth (\d+)$/m.exec(metrics)?.[1]);
+  return Number(/^reconcile_queue_depth (\d+)$/m.exec(metrics)?.[1]);
 }

@@ -19,7 +19,7 @@ export async function createServiceAccount(namespace: string): Promise<ServiceAc
   const kubectl = testKubectl();
   const create = async (...objects: readonly object[]): Promise<void> => {
     const list = { apiVersion: "v1", kind: "List", items: objects };
-    await kubectl(["create", "-f", "-"], JSON.stringify(list));
+    await kubectl(["apply", "--server-side", "-f", "-"], JSON.stringify(list));
   };
   const metadata = { name: NAME, namespace };
   const verbs = ["get", "list", "create", "patch", "delete"];
