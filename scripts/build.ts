@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import packageJson from "../package.json";
+import { completeChart } from "./chart/complete-chart";
 import { writeKustomization } from "./generated-kustomization";
 
 /** Bytes, gzipped. Kubernetes allows 1 MiB for the whole Secret; a module this small also starts fast. */
@@ -12,6 +13,7 @@ const MAXIMUM_BUNDLE_SIZE = 300 * 1024;
 const { status } = spawnSync("npx", ["pepr", "build", "--output", "dist"], { stdio: "inherit" });
 if (status !== 0) process.exit(status ?? 1);
 writeKustomization("dist");
+completeChart("dist");
 
 const bundle = `dist/pepr-${packageJson.pepr.uuid}.js`;
 const size = gzipSync(readFileSync(bundle), { level: 9 }).length;
