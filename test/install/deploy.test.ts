@@ -1,4 +1,6 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { V1Pod, V1Service } from "@kubernetes/client-node";
@@ -20,6 +22,8 @@ import { commandsBelow, runAsTyped } from "./readme-commands";
 import { createWorkingCopy } from "./working-copy";
 
 const NAMESPACE = "pepr-system";
+/** Milliseconds that a step may take on a busy machine. */
+const BUSY = 120_000;
 const ENDPOINT_SERVICE = "mlflow-kserve-webhook-listener";
 const PEPR = path.resolve("node_modules/pepr/dist/cli.js");
 
@@ -38,7 +42,7 @@ describe.runIf(canPlayNode())("npx pepr deploy", () => {
     runAsTyped(commands, {
       directory: copy.directory,
       kubeconfig: testbed.kubeconfig,
-      kubectlPath: testbed.kubectl,
+      programs: [testbed.kubectl],
     });
   const get = async <T>(...args: string[]): Promise<T> =>
     JSON.parse(await kubectl(["get", "-o", "json", ...args])) as T;
@@ -46,10 +50,14 @@ describe.runIf(canPlayNode())("npx pepr deploy", () => {
   /** The pod that the Deployment's controllers made, run as a node would run it. */
   const startRole = async (role: "admission" | "watcher"): Promise<PodProcess> => {
     const selector = `pepr.dev/controller=${role}`;
-    const pod = await waitFor(`a pod of ${role}`, async () => {
-      const { items } = await get<{ items: V1Pod[] }>("pods", "-n", NAMESPACE, "-l", selector);
-      return items.find(({ spec, metadata }) => spec?.nodeName !== undefined && !metadata?.deletionTimestamp);
-    });
+    const pod = await waitFor(
+      `a pod of ${role}`,
+      async () => {
+        const { items } = await get<{ items: V1Pod[] }>("pods", "-n", NAMESPACE, "-l", selector);
+        return items.find(({ spec, metadata }) => spec?.nodeName !== undefined && !metadata?.deletionTimestamp);
+      },
+      BUSY,
+    );
     const started = await startPod({
       kubectl,
       pod,
@@ -102,7 +110,7 @@ describe.runIf(canPlayNode())("npx pepr deploy", () => {
     // What was started last is stopped first.
     for (const stop of toStop.reverse()) await stop();
     copy.remove();
-  }, 60_000);
+  }, 240_000);
 
   it("provides the Service of the endpoint, which reaches it", async () => {
     const service = await get<V1Service>("service", ENDPOINT_SERVICE, "-n", NAMESPACE);
@@ -112,18 +120,22 @@ describe.runIf(canPlayNode())("npx pepr deploy", () => {
       ["https", 443, 8443],
     ]);
     // The pods that Kubernetes itself finds for it.
-    const endpoints = await waitFor("its pods", async () => {
-      const slices = await get<{ items: { endpoints?: { targetRef?: { name: string } }[] }[] }>(
-        ...["endpointslices", "-n", NAMESPACE, "-l", `kubernetes.io/service-name=${ENDPOINT_SERVICE}`],
-      );
-      return slices.items[0]?.endpoints?.map(({ targetRef }) => targetRef?.name);
-    });
+    const endpoints = await waitFor(
+      "its pods",
+      async () => {
+        const slices = await get<{ items: { endpoints?: { targetRef?: { name: string } }[] }[] }>(
+          ...["endpointslices", "-n", NAMESPACE, "-l", `kubernetes.io/service-name=${ENDPOINT_SERVICE}`],
+        );
+        return slices.items[0]?.endpoints?.map(({ targetRef }) => targetRef?.name);
+      },
+      BUSY,
+    );
     expect(endpoints).toContain(podNames.admission);
 
     const address = await openService(ENDPOINT_SERVICE);
     const health = await fetch(`http://${address}/health`);
     expect(await health.json()).toMatchObject({ mlflow_connected: true, kubernetes_connected: true });
-  });
+  }, 240_000);
 
   it("provides the target namespace", async () => {
     expect(await kubectl(["get", "namespace", "kserve-mlflow-models", "-o", "name"])).toBe(
@@ -151,13 +163,13 @@ describe.runIf(canPlayNode())("npx pepr deploy", () => {
       kubeconfig: testbed.kubeconfig,
       kubectlPath: testbed.kubectl,
       namespace: NAMESPACE,
-      pods: { [podNames.admission ?? ""]: pods.admission?.logFile ?? "" },
+      pods: Object.fromEntries((await admissionPods()).map(name => [name, logFileOf(name)])),
     });
     toStop.push(() => logs.stop());
     await waitFor(
       "the proof of the webhook",
       () => pods.admission?.logged.some(line => line.includes("Webhook registered and proven")) ?? undefined,
-      60_000,
+      BUSY,
     );
     const monitor = startMonitor();
     toStop.push(monitor.stop);
@@ -166,29 +178,38 @@ describe.runIf(canPlayNode())("npx pepr deploy", () => {
     const key = await registry.register("iris", "s3://models/iris");
     await registry.setTag(key, "deploy", "true");
 
-    const ready = await waitFor("the InferenceService", async () => {
-      const { status } = await get<{ status?: { conditions?: { type: string; status: string }[] } }>(
-        ...["inferenceservice", "mlflow-iris-v1", "-n", "kserve-mlflow-models"],
-      );
-      return status?.conditions?.find(({ type }) => type === "Ready")?.status === "True" || undefined;
-    });
+    const ready = await waitFor(
+      "the InferenceService",
+      async () => {
+        const { status } = await get<{ status?: { conditions?: { type: string; status: string }[] } }>(
+          ...["inferenceservice", "mlflow-iris-v1", "-n", "kserve-mlflow-models"],
+        );
+        return status?.conditions?.find(({ type }) => type === "Ready")?.status === "True" || undefined;
+      },
+      BUSY,
+    );
     expect(ready).toBe(true);
-    const shown = await waitFor("the admission in pepr monitor", () => {
-      const text = monitor.output();
-      return /VALIDATE +\S*mlflow-iris-v1/.test(text) ? text : undefined;
-    });
+    const shown = await waitFor(
+      "the admission in pepr monitor",
+      () => {
+        const text = monitor.output();
+        if (monitor.hasEnded()) throw new Error(`pepr monitor ended, and said:\n${text}`);
+        return /VALIDATE +\S*mlflow-iris-v1/.test(text) ? text : undefined;
+      },
+      BUSY,
+    );
     expect(shown).toMatch(/MUTATE +\S*mlflow-iris-v1/);
     expect(await kubectl(["get", "isvc", "mlflow-iris-v1", "-n", "kserve-mlflow-models", "-o", "yaml"])).toContain(
       `mlflow.created-by: system:serviceaccount:${NAMESPACE}:pepr-mlflow-kserve`,
     );
-  }, 240_000);
+  }, 600_000);
 
   it("is removed by the commands of README.md, without what is served", async () => {
     await type(commandsBelow("README.md", "Install it on a cluster").at(-1) ?? "");
     const left = await kubectl(["get", "namespaces,clusterroles,validatingwebhookconfigurations", "-o", "name"]);
     expect(left).not.toContain("pepr");
     expect(await kubectl(["get", "isvc", "-n", "kserve-mlflow-models", "-o", "name"])).toContain("mlflow-iris-v1");
-  }, 120_000);
+  }, 240_000);
 
   /** As `kubectl rollout restart` would, but the pods keep their names. */
   async function restart(): Promise<void> {
@@ -201,7 +222,27 @@ describe.runIf(canPlayNode())("npx pepr deploy", () => {
     await openService("pepr-mlflow-kserve");
   }
 
-  function startMonitor(): { output: () => string; stop: () => Promise<void> } {
+  async function admissionPods(): Promise<string[]> {
+    const selector = ["-l", "pepr.dev/controller=admission"];
+    const { items } = await get<{ items: V1Pod[] }>("pods", "-n", NAMESPACE, ...selector);
+    return items.map(({ metadata }) => metadata?.name ?? "");
+  }
+
+  /** One of the admission pods runs here; `pepr monitor` follows the logs of all, and those of the others are empty. */
+  function logFileOf(pod: string): string {
+    if (pod === podNames.admission) return pods.admission?.logFile ?? "";
+    const file = path.join(copy.directory, `${pod}.log`);
+    writeFileSync(file, "");
+    return file;
+  }
+
+  interface Monitor {
+    readonly output: () => string;
+    readonly hasEnded: () => boolean;
+    readonly stop: () => Promise<void>;
+  }
+
+  function startMonitor(): Monitor {
     const child = spawn(process.execPath, [PEPR, "monitor", "mlflow-kserve"], {
       cwd: copy.directory,
       detached: true,
@@ -211,10 +252,11 @@ describe.runIf(canPlayNode())("npx pepr deploy", () => {
     let output = "";
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (text: Buffer) => (output += text.toString()));
     if (child.pid !== undefined) watchGroup(child.pid);
+    const ended = once(child, "close");
     return {
       output: () => output,
+      hasEnded: () => child.exitCode !== null || child.signalCode !== null,
       async stop() {
-        const ended = new Promise(resolve => child.once("close", resolve));
         child.kill("SIGKILL");
         await ended;
         if (child.pid !== undefined) forgetGroup(child.pid);

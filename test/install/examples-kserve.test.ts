@@ -37,9 +37,13 @@ beforeAll(async () => {
     "mlflow-iris-v": `mlflow-${model}-v`,
   });
   await installCustomResources(copy, "gateway", ["gateway.networking.k8s.io_httproutes"]);
-  const [install = ""] = readmeCommands(path.join(copy.root, FOLDER, "README.md"));
+  const [install = ""] = commands();
   await copy.shell(install);
 }, 5 * MINUTES);
+
+function commands(): string[] {
+  return readmeCommands(path.join(copy.root, FOLDER, "README.md"));
+}
 
 describe("the manifests", () => {
   it.each([FOLDER, path.join(FOLDER, "canary"), path.join(FOLDER, "weighted")])(
@@ -214,3 +218,13 @@ describe("canary and rollback", () => {
     5 * MINUTES,
   );
 });
+
+it(
+  "the other commands of the README are good, and the last removes all of it",
+  async () => {
+    const [, ...others] = commands();
+    for (const block of others) await copy.shell(block);
+    expect(await copy.kubectl(["get", "namespace", namespace, "--ignore-not-found"])).toBe("");
+  },
+  5 * MINUTES,
+);

@@ -128,7 +128,7 @@ export async function installCustomResources(
   const files = names.flatMap(name => ["-f", path.join(directory, `${name}.yaml`)]);
   // Server-side, because some are too long for the annotation of the other kind; forced, as another test may own them.
   await kubectl(["apply", "--server-side", "--force-conflicts", ...files]);
-  await kubectl(["wait", "--for=condition=Established", "--timeout=60s", ...files]);
+  await kubectl(["wait", "--for=condition=Established", "--timeout=180s", ...files]);
 }
 
 /**

@@ -75,11 +75,12 @@ function podOf(object: Rendered): { initContainers?: Container[] } {
 }
 
 describe("the examples", () => {
-  it("have a README in each of the four", () => {
+  it("have a README in each", () => {
     const readmes = filesBelow(EXAMPLES).filter(file => path.basename(file) === "README.md");
 
     expect(readmes.map(file => path.relative(EXAMPLES, file)).sort()).toEqual([
       "README.md",
+      "gitops/README.md",
       "kserve/README.md",
       "mlflow/README.md",
       "rolling-update/README.md",

@@ -2,10 +2,9 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } fr
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { dump } from "js-yaml";
-import packageJson from "../../package.json";
 import { writeKustomization } from "../../scripts/generated-kustomization";
-import { generatedManifests } from "../support/service-account-manifests";
 import { removeAtEnd } from "../testbed/watchdog";
+import { builtModule } from "./built-module";
 
 /** A copy of k8s/ beside a dist/ as `npm run build` leaves it. */
 export interface KustomizeWorkspace {
@@ -21,14 +20,13 @@ export interface KustomizeWorkspace {
   readonly remove: () => void;
 }
 
-export async function createKustomizeWorkspace(): Promise<KustomizeWorkspace> {
+/** @param build which of two builds of the same is in dist/ */
+export async function createKustomizeWorkspace(build: "first" | "second" = "first"): Promise<KustomizeWorkspace> {
   const directory = mkdtempSync(path.join(tmpdir(), "kustomize-"));
   removeAtEnd(directory);
   cpSync("k8s", path.join(directory, "k8s"), { recursive: true });
   const dist = path.join(directory, "dist");
-  mkdirSync(dist);
-  const manifests = (await generatedManifests()).map(object => dump(object)).join("---\n");
-  writeFileSync(path.join(dist, `pepr-module-${packageJson.pepr.uuid}.yaml`), manifests);
+  cpSync(await builtModule(build), dist, { recursive: true });
   writeKustomization(dist);
   return {
     directory,

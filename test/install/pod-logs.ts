@@ -65,11 +65,16 @@ export async function serveLogs(
   if (pid === undefined) throw new Error("kwok could not be started");
   watchGroup(pid);
   const ended = once(child, "exit");
-  await waitFor("the server for logs", async () => (await answersOk(`http://127.0.0.1:${port}/healthz`)) || undefined);
+  await waitFor(
+    "the server for logs",
+    async () => (await answersOk(`http://127.0.0.1:${port}/healthz`)) || undefined,
+    120_000,
+  );
   const status = {
+    // The API server prefers the host name, which nobody here could look up.
     addresses: [
       { type: "InternalIP", address: "127.0.0.1" },
-      { type: "Hostname", address: NODE },
+      { type: "Hostname", address: "127.0.0.1" },
     ],
     daemonEndpoints: { kubeletEndpoint: { Port: port } },
   };

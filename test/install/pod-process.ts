@@ -5,7 +5,7 @@ import { request as secureRequest } from "node:https";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
-import type { V1Container, V1EnvVar, V1Pod, V1Probe } from "@kubernetes/client-node";
+import type { V1Container, V1EnvVar, V1Pod } from "@kubernetes/client-node";
 import { waitFor } from "../support/waiting";
 import type { Kubectl } from "../testbed/kubectl";
 import { forgetGroup, removeAtEnd, watchGroup } from "../testbed/watchdog";
@@ -18,6 +18,7 @@ import type { PodSources } from "./pod-volumes";
 export interface ImageStandIn {
   readonly entrypoint: readonly string[];
   readonly workingDirectory: string;
+  readonly environment?: Readonly<Record<string, string>>;
   /** Folders of this machine by the place where the image has them, read-only. */
   readonly directories: Readonly<Record<string, string>>;
 }
@@ -68,6 +69,7 @@ export async function startPod(options: PodOptions): Promise<PodProcess> {
   const network = await createPodNetwork(directory, options.ports, [options.apiServerPort, ...options.outgoing]);
   const environment = {
     PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    ...image.environment,
     // What the kubelet tells each pod about the Service "kubernetes".
     KUBERNETES_SERVICE_HOST: "127.0.0.1",
     KUBERNETES_SERVICE_PORT: String(options.apiServerPort),
@@ -111,7 +113,7 @@ export async function startPod(options: PodOptions): Promise<PodProcess> {
           if (howItEnded !== undefined) {
             throw new Error(`The container ended (${howItEnded}):\n${logged.slice(-10).join("\n")}`);
           }
-          return (await passes(container.readinessProbe, network)) || undefined;
+          return (await passes(container, network)) || undefined;
         },
         READY_WITHIN,
       );
@@ -183,19 +185,24 @@ function rootScript(pod: V1Pod, container: V1Container, image: ImageStandIn, dir
     // The image's own folder belongs to its user.
     `chown ${runAsUser}:${runAsGroup} ${inside(image.workingDirectory)}`,
     ...Object.entries(image.directories).flatMap(([place, source]) => mounted(source, place, true)),
-    ...(container.volumeMounts ?? []).flatMap(({ name, mountPath, readOnly }) =>
-      mounted(path.join(directory, "volumes", name), mountPath, readOnly ?? false),
-    ),
+    // Container runtimes do it in this order, so that a mount may be inside another.
+    ...[...(container.volumeMounts ?? [])]
+      .sort((a, b) => (a.mountPath < b.mountPath ? -1 : 1))
+      .flatMap(({ name, mountPath, readOnly }) =>
+        mounted(path.join(directory, "volumes", name), mountPath, readOnly ?? false),
+      ),
+    ...(ofContainer?.readOnlyRootFilesystem === true ? [`mount -o remount,ro ${quote(root)}`] : []),
     `exec chroot ${quote(root)} setpriv ${privileges.join(" ")} sh -c 'cd "$0" && exec "$@"' ${quote(container.workingDir ?? image.workingDirectory)} "$@"`,
   ].join("\n");
 }
 
-/** Asks a probe once, as the kubelet does: it checks no certificate. */
-async function passes(probe: V1Probe | undefined, network: PodNetwork): Promise<boolean> {
-  const { httpGet } = probe ?? {};
+/** Asks the readiness probe once, as the kubelet does: it checks no certificate. */
+async function passes({ readinessProbe, ports }: V1Container, network: PodNetwork): Promise<boolean> {
+  const { httpGet } = readinessProbe ?? {};
   if (httpGet === undefined) return true;
+  const port = ports?.find(({ name }) => name === httpGet.port)?.containerPort ?? Number(httpGet.port);
   const send = httpGet.scheme === "HTTPS" ? secureRequest : request;
-  const options = { socketPath: network.socketOf(Number(httpGet.port)), path: httpGet.path ?? "/", timeout: 5_000 };
+  const options = { socketPath: network.socketOf(port), path: httpGet.path ?? "/", timeout: 5_000 };
   return await new Promise(resolve => {
     const asked = send({ ...options, rejectUnauthorized: false, agent: false }, answer => {
       answer.resume();

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import type { V1ConfigMap, V1KeyToPath, V1Pod, V1Secret, V1Volume, V1VolumeProjection } from "@kubernetes/client-node";
 import type { Kubectl } from "../testbed/kubectl";
@@ -74,5 +74,6 @@ export async function writeVolume(volume: V1Volume, sources: PodSources, directo
   if (volume.secret) write(await sources.secret(volume.secret.secretName ?? ""), volume.secret.items);
   else if (volume.configMap) write(await sources.configMap(volume.configMap.name ?? ""), volume.configMap.items);
   else if (volume.projected) for (const source of volume.projected.sources ?? []) await project(source);
-  else if (!volume.emptyDir) throw new Error(`The volume ${volume.name} is of a kind that is not known here`);
+  else if (volume.emptyDir) chmodSync(directory, 0o777);
+  else throw new Error(`The volume ${volume.name} is of a kind that is not known here`);
 }

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { removeAtEnd } from "../testbed/watchdog";
 
-const SOURCES = ["pepr.ts", "capabilities", "templates", "package.json", "tsconfig.json"];
+/** What goes into the bundle. */
+export const SOURCES = ["pepr.ts", "capabilities", "templates", "package.json", "tsconfig.json"];
 
 /**
  * A copy of what Pepr builds, so that its commands, which write to dist/, do not touch the working tree. Without the tests,
