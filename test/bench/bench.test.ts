@@ -1,0 +1,74 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { expect, inject, it } from "vitest";
+import { createNamespace, testKubectl } from "../testbed/namespaces";
+import { writeDocument } from "./document";
+import { PARTS } from "./options";
+import { describeMachine, runBench } from "./run";
+import { textTables } from "./tables";
+import { QUICK_SIZES } from "./world";
+
+// Whether it measures, not what: everything is small, and KServe works beside it.
+it("measures every part, finds nothing wrong, and writes it down", async () => {
+  const problems: string[] = [];
+  const measured = await runBench(
+    {
+      kubeconfig: inject("kubeconfig"),
+      kubectl: testKubectl(),
+      python: inject("python"),
+      logDirectory: inject("logDirectory"),
+      apiServerPart: undefined,
+      sizes: QUICK_SIZES,
+      createNamespace: prefix => createNamespace(`bench-${prefix}`),
+      say: () => undefined,
+      problem: what => problems.push(what),
+      profileDirectory: undefined,
+    },
+    PARTS,
+    inject("mlflowTrackingUri"),
+  );
+  const about = { made: "2026-01-02T03:04:05Z", command: "npm run bench", machine: describeMachine("running") };
+  const results = { ...about, ...measured, problems };
+
+  expect(problems).toEqual([]);
+  expect(results.deliveries?.levels.map(({ kind, clients }) => [kind, clients])).toEqual([
+    ["create", 1],
+    ["create", 8],
+    ["update", 1],
+    ["update", 8],
+    ["create, from a run", 8],
+  ]);
+  for (const { limit, deliveries } of results.deliveries?.levels ?? []) {
+    expect(limit).toBeGreaterThan(0);
+    expect(deliveries).toMatchObject({ count: QUICK_SIZES.deliveries });
+  }
+  expect(results.rejections?.kinds.map(({ load }) => load.count)).toEqual([200, 200, 200]);
+  expect(results.poll?.sizes.map(({ versions, tagged }) => [versions, tagged])).toEqual([
+    [60, 6],
+    [60, 1],
+  ]);
+  for (const { steps } of results.poll?.sizes ?? []) {
+    expect(steps.find(({ step }) => step === "nothing to do")).toMatchObject({
+      mlflowRequests: 1,
+      apiServerRequests: 1,
+    });
+  }
+  expect(results.burst).toMatchObject({ tags: QUICK_SIZES.burst, lost: 0 });
+  expect(results.start?.endpoint).toHaveLength(1);
+  expect(textTables(results).join("\n")).not.toContain("NaN");
+
+  const directory = mkdtempSync(path.join(tmpdir(), "mlflow-kserve-bench-"));
+  try {
+    const page = path.join(directory, "page.md");
+    writeFileSync(page, "# Page\n\n<!-- Measured: begin -->\n\nold\n\n<!-- Measured: end -->\n\nThe rest.\n");
+    await writeDocument(page, results);
+    const text = readFileSync(page, "utf8");
+    expect(text).toContain("The rest.");
+    expect(text).not.toContain("old");
+    expect(JSON.parse(readFileSync(path.join(directory, "page", "results.json"), "utf8"))).toEqual(results);
+    expect(readFileSync(path.join(directory, "page", "results.svg"), "utf8")).toMatch(/^<svg .*<\/svg>\n$/s);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}, 900_000);
