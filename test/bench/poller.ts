@@ -32,7 +32,11 @@ let bundle: Promise<string> | undefined;
 
 export async function startPoller(options: PollerOptions): Promise<Poller> {
   bundle ??= bundleForNode("test/bench/poller-main.ts");
-  const child = fork(await bundle, [JSON.stringify(options)], { detached: true, env: cleanEnvironment() });
+  const child = fork(await bundle, [JSON.stringify(options)], {
+    detached: true,
+    env: cleanEnvironment(),
+    execArgv: [],
+  });
   const { pid } = child;
   if (pid === undefined) throw new Error("The poller could not be started");
   watchGroup(pid);

@@ -19,8 +19,8 @@ const CHANGED_SHARE = 0.01;
 /** Tags that are being changed at the same time. */
 const CLIENTS = 8;
 
-/** Polls until all services of a registry without tags are deleted: the guard against mass deletions wants some. */
-const MOST_POLLS = 10;
+/** Services of which the guard against mass deletions lets go at once, however few there are besides (its default). */
+const NO_MASS = 5;
 
 /** Polls of registries of several sizes, and what is in the memory of a watcher of many services. */
 export async function measurePolls(world: World): Promise<PollResults> {
@@ -82,8 +82,7 @@ async function measureTagged(
       expectCount(world, "A poll after changes created", poll.report.created, changed);
       expectCount(world, "A poll after changes deleted", poll.report.deleted, changed);
       steps.push(stepOf("1 % of the tags set, 1 % deleted", [poll]));
-      await changeTags(tagged, [], [...models.slice(changed), ...others.slice(0, changed)]);
-      steps.push(await deleteAll(world, poller, models.length));
+      steps.push(await deleteAll(world, poller, tagged, [...models.slice(changed), ...others.slice(0, changed)]));
     }
     return { tagged: models.length, steps, bareSearch: idle.bareSearch, bareList: idle.bareList };
   } finally {
@@ -123,20 +122,23 @@ async function measureIdle(
   return { step: stepOf("nothing to do", polls), bareSearch: median(searches), bareList: median(lists) };
 }
 
-async function deleteAll(world: World, poller: Poller, count: number): Promise<PollStep> {
+/** By halves: more at once the guard against mass deletions would hold until half an hour of polls confirmed them. */
+async function deleteAll(world: World, poller: Poller, tagged: Tagged, models: readonly string[]): Promise<PollStep> {
   const polls: MeasuredPoll[] = [];
-  let deleted = 0;
-  while (deleted < count && polls.length < MOST_POLLS) {
+  let left = models;
+  while (left.length > 0) {
+    const count = left.length <= NO_MASS ? left.length : Math.floor(left.length / 2);
+    await changeTags(tagged, [], left.slice(0, count));
+    left = left.slice(count);
     const poll = await poller.poll();
-    deleted += poll.report.deleted;
+    expectCount(world, "A poll after tags were deleted deleted", poll.report.deleted, count);
     polls.push(poll);
   }
-  expectCount(world, "The polls after all tags were deleted deleted", deleted, count);
   const each = stepOf("", polls);
   const sum = (of: (poll: MeasuredPoll) => number): number => polls.reduce((all, poll) => all + of(poll), 0);
   return {
     ...each,
-    step: `all tags deleted (${polls.length} polls, for the mass deletion guard)`,
+    step: `all tags deleted, by halves (${polls.length} polls)`,
     seconds: sum(({ seconds }) => seconds),
     processorSeconds: sum(({ cpuSeconds }) => cpuSeconds),
     mlflowRequests: sum(({ mlflowRequests }) => mlflowRequests),
