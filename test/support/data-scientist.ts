@@ -17,7 +17,13 @@ export interface DataScientist {
   /** Logs a model of her own, which adds up each row of three numbers; or one that cannot be loaded. */
   logPythonModel: (model: string, loads: boolean) => Promise<Timed & { version: string; run_id: string }>;
   /** What a version answers in her own process. */
-  predict: (model: string, version: string, rows: readonly number[][]) => Promise<Timed & { predictions: number[] }>;
+  predict: (
+    model: string,
+    version: string,
+    rows: readonly (readonly number[])[],
+  ) => Promise<Timed & { predictions: number[] }>;
+  /** Deletes a version's files from MLflow's storage; the version stays. */
+  deleteArtifacts: (model: string, version: string) => Promise<Timed>;
   /** Registers a version of a source, without artifacts. */
   register: (model: string, source: string) => Promise<Timed & { version: string }>;
   setTag: (model: string, version: string, key: string, value: string) => Promise<Timed>;
@@ -60,6 +66,7 @@ export async function hireDataScientist(python: string, mlflowTrackingUri: strin
     trainByRun: model => call({ do: "train_by_run", model }),
     logPythonModel: (model, loads) => call({ do: "log_python_model", model, loads }),
     predict: (model, version, rows) => call({ do: "predict", model, version, rows }),
+    deleteArtifacts: (model, version) => call({ do: "delete_artifacts", model, version }),
     register: (model, source) => call({ do: "register", model, source }),
     setTag: (model, version, key, value) => call({ do: "set_tag", model, version, key, value }),
     deleteTag: (model, version, key) => call({ do: "delete_tag", model, version, key }),

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sys
+import tempfile
 import time
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -38,17 +39,20 @@ def train(model):
 
 
 def train_by_run(model):
-    """The way of MLflow 2: the version's source is the run's, runs:/<run>/model."""
+    """As clients of MLflow 2 do: the artifacts are the run's, and the version's source is runs:/<run>/model."""
     from sklearn.datasets import load_iris
     from sklearn.linear_model import LogisticRegression
 
     features, species = load_iris(return_X_y=True)
     classifier = LogisticRegression(max_iter=500).fit(features, species)
     mlflow.set_experiment("iris")
-    with mlflow.start_run() as run:
-        mlflow.sklearn.log_model(classifier, name="model", input_example=features[:2])
-    source = f"runs:/{run.info.run_id}/model"
-    return {"version": register(model, source)["version"], "run_id": run.info.run_id}
+    with mlflow.start_run() as run, tempfile.TemporaryDirectory() as folder:
+        mlflow.sklearn.save_model(classifier, os.path.join(folder, "model"), input_example=features[:2])
+        mlflow.log_artifacts(os.path.join(folder, "model"), "model")
+    run_id = run.info.run_id
+    client.create_registered_model(model)
+    version = client.create_model_version(model, f"runs:/{run_id}/model", run_id).version
+    return {"version": str(version), "run_id": run_id}
 
 
 class AddsUp(mlflow.pyfunc.PythonModel):
@@ -97,6 +101,14 @@ def predict(model, version, rows):
     return {"predictions": loaded.predict(numpy.array(rows)).tolist()}
 
 
+def delete_artifacts(model, version):
+    """Deletes the files of a version behind MLflow's back: the version and its tags stay."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    get_artifact_repository(client.get_model_version_download_uri(model, version)).delete_artifacts()
+    return {}
+
+
 def register(model, source):
     """Registers a version from any source, without artifacts."""
     if not client.search_registered_models(filter_string=f"name = {json.dumps(model)}"):
@@ -119,6 +131,7 @@ commands = {
     "train_by_run": train_by_run,
     "log_python_model": log_python_model,
     "predict": predict,
+    "delete_artifacts": delete_artifacts,
     "register": register,
     "set_tag": set_tag,
     "delete_tag": delete_tag,

@@ -12,7 +12,7 @@ import { waitFor } from "./waiting";
 const ADMISSION_PORT = 3000;
 
 /** Milliseconds for type check, lint, bundling and the first connection to the cluster. */
-const START_TIMEOUT = 120_000;
+const START_TIMEOUT = 300_000;
 
 /** The module, run by Pepr's own development mode as its author runs it. */
 export interface ModuleProcess {

@@ -5,8 +5,9 @@ import { TESTBED_FLAGS, testbedOptionsFrom } from "./options";
 import { untilAskedToStop } from "./stopping";
 
 const HELP = `Starts real systems to try mlflow-kserve with, and keeps them up until Ctrl-C: Kubernetes with KServe (pods are
-simulated by kwok) and an MLflow server, all on loopback. The first start builds them, which takes minutes; later
-starts take seconds.
+simulated by kwok, but for predictors in namespaces that were made for them, see docs/testbed.md), an MLflow server and
+an S3 server for its artifacts, all on loopback. The first start builds them, which takes minutes; later starts take
+seconds.
 
 Usage: npm run testbed -- [--kubeconfig FILE] [--mlflow URL]
 

@@ -18,6 +18,7 @@ const RESOURCES: Readonly<Record<string, string>> = {
   MutatingWebhookConfiguration: "mutatingwebhookconfigurations",
   Namespace: "namespaces",
   Node: "nodes",
+  Secret: "secrets",
   ValidatingWebhookConfiguration: "validatingwebhookconfigurations",
 };
 

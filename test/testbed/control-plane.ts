@@ -101,6 +101,8 @@ export async function startApiServer(
         "--service-account-issuer=https://kubernetes.default.svc",
         "--service-cluster-ip-range=10.96.0.0/12", // room for thousands of Services
         "--authorization-mode=RBAC",
+        // By a namespace's annotations its pods go to the node that runs predictors.
+        "--enable-admission-plugins=PodNodeSelector,PodTolerationRestriction",
         "--allow-privileged=true",
       ],
       directory: run.directory,

@@ -4,7 +4,7 @@ import { cached, cacheKey, contentsOf } from "./cache";
 import { run, type CommandOptions } from "./commands";
 
 /** The Go modules of the testbed: folders beside this file, under go/, that pin what they build. */
-export type GoModule = "kubernetes" | "kserve" | "kwok" | "helm";
+export type GoModule = "kubernetes" | "kserve" | "kwok" | "versitygw" | "helm";
 
 /** One program: the package of its main function and the file name it gets. */
 export interface GoProgram {

@@ -5,11 +5,21 @@ import { kserveDirectory, kserveIsBuilt } from "./kserve-manifests";
 import { kubectlFor } from "./kubectl";
 import { kwokDirectory, kwokIsBuilt, startKwok } from "./kwok";
 import { startMlflowServer, stopExtraMlflowServers } from "./mlflow";
+import {
+  BUCKET,
+  objectStorageDirectory,
+  objectStorageIsBuilt,
+  startObjectStorage,
+  storageEnvironment,
+  type ObjectStorage,
+} from "./object-storage";
 import type { TestbedOptions } from "./options";
 import { checkOwnCluster, checkOwnMlflow } from "./own-systems";
-import { checkPrerequisites, kubebuilderAsset, type PythonFound } from "./prerequisites";
+import { predictionObjects } from "./predictions";
+import { podLogsOf, startPredictorNode, storageInitializer, storageInitializerIsThere } from "./predictor-node";
+import { checkPrerequisites, kubebuilderAsset } from "./prerequisites";
 import type { Part, PartName } from "./processes";
-import { pythonEnvironment } from "./python";
+import { pythonEnvironment, type PythonEnvironment } from "./python";
 import { Run } from "./run";
 
 export { startMlflow, type MlflowOptions, type MlflowServer } from "./mlflow";
@@ -26,7 +36,7 @@ export interface Testbed {
   readonly python: string;
   /** Path of kubectl: ours, or the one on the PATH when the user brought a cluster. */
   readonly kubectl: string;
-  /** The folder with one log file per part. */
+  /** The folder with one log file per part, and in pods/ one for each container that ran for real. */
   readonly logDirectory: string;
   /** The parts that we started, by name, for tests that produce faults. */
   readonly parts: Readonly<Partial<Record<PartName, Part>>>;
@@ -42,7 +52,7 @@ export interface Testbed {
  *   ends and where the logs are
  */
 export async function startTestbed(options: TestbedOptions = {}): Promise<Testbed> {
-  const build = options.kubeconfig === undefined && !(controlPlaneIsBuilt() && kserveIsBuilt() && kwokIsBuilt());
+  const build = options.kubeconfig === undefined && !isAllBuilt();
   const kubectl = options.kubeconfig !== undefined && !kubebuilderAsset("kubectl");
   const { python } = await checkPrerequisites({ go: build, kubectl });
   const run = new Run(options.progress ?? (() => undefined));
@@ -50,8 +60,20 @@ export async function startTestbed(options: TestbedOptions = {}): Promise<Testbe
     await Promise.all([run.stop(), stopExtraMlflowServers()]);
   };
   try {
+    if (options.mlflowTrackingUri !== undefined) {
+      await checkOwnMlflow(options.mlflowTrackingUri);
+      run.progress(`MLflow answers at ${options.mlflowTrackingUri}`);
+    }
+    const environment = pythonEnvironment(python, run.progress);
+    environment.catch(() => undefined); // whoever needs it finds out
+    // Where the artifacts of an MLflow of the user's are is not for us to know, nor what a cluster of theirs can reach.
+    const bothOurs = options.kubeconfig === undefined && options.mlflowTrackingUri === undefined;
+    const storage = bothOurs ? await startObjectStorage(run, await objectStorageDirectory(run.progress)) : undefined;
     // MLflow beside the cluster: the one mostly waits for the disk and the network while the other computes.
-    const [cluster, mlflow] = await Promise.all([provideCluster(run, options), provideMlflow(run, python, options)]);
+    const [cluster, mlflow] = await Promise.all([
+      provideCluster(run, options, environment, storage),
+      provideMlflow(run, options, environment, storage),
+    ]);
     return { ...cluster, ...mlflow, logDirectory: run.logDirectory, parts: run.parts, stop };
   } catch (error) {
     await stop();
@@ -62,7 +84,18 @@ export async function startTestbed(options: TestbedOptions = {}): Promise<Testbe
 type Cluster = Pick<Testbed, "kubeconfig" | "kubectl">;
 type Mlflow = Pick<Testbed, "mlflowTrackingUri" | "python">;
 
-async function provideCluster(run: Run, options: TestbedOptions): Promise<Cluster> {
+function isAllBuilt(): boolean {
+  return (
+    controlPlaneIsBuilt() && kserveIsBuilt() && kwokIsBuilt() && objectStorageIsBuilt() && storageInitializerIsThere()
+  );
+}
+
+async function provideCluster(
+  run: Run,
+  options: TestbedOptions,
+  environment: Promise<PythonEnvironment>,
+  storage: ObjectStorage | undefined,
+): Promise<Cluster> {
   if (options.kubeconfig !== undefined) {
     const cluster = { kubeconfig: options.kubeconfig, kubectl: kubebuilderAsset("kubectl") ?? "kubectl" };
     await checkOwnCluster(cluster.kubeconfig, kubectlFor(cluster.kubectl, cluster.kubeconfig, run.directory));
@@ -73,24 +106,34 @@ async function provideCluster(run: Run, options: TestbedOptions): Promise<Cluste
   const programs = await kubernetesPrograms(run.progress);
   const kserve = await kserveDirectory(programs("kubectl"), run.progress);
   const kwok = await kwokDirectory(programs("kubectl"), run.progress);
+  const initializer = await storageInitializer(run.progress);
   const certificates = await createCertificates();
   const controlPlane = await startApiServer(run, programs, certificates);
   await Promise.all([
     startKserve(run, kserve, controlPlane, certificates),
     controlPlane.startControllers(),
     startKwok(run, kwok, controlPlane),
+    environment.then(async ({ python }) => {
+      const ingress = await startPredictorNode(run, controlPlane, python, initializer);
+      if (!storage) return;
+      for (const object of predictionObjects({ ingress, storage, podLogs: podLogsOf(run) }))
+        await controlPlane.api.create(object);
+    }),
   ]);
   return { kubeconfig: controlPlane.kubeconfig, kubectl: controlPlane.kubectl };
 }
 
-async function provideMlflow(run: Run, base: PythonFound, options: TestbedOptions): Promise<Mlflow> {
-  if (options.mlflowTrackingUri !== undefined) {
-    await checkOwnMlflow(options.mlflowTrackingUri);
-    run.progress(`MLflow answers at ${options.mlflowTrackingUri}`);
-  }
-  const { python } = await pythonEnvironment(base, run.progress);
+async function provideMlflow(
+  run: Run,
+  options: TestbedOptions,
+  preparing: Promise<PythonEnvironment>,
+  storage: ObjectStorage | undefined,
+): Promise<Mlflow> {
+  const { python } = await preparing;
   if (options.mlflowTrackingUri !== undefined) return { python, mlflowTrackingUri: options.mlflowTrackingUri };
-  const environment = options.mlflowEnvironment ?? {};
-  const { trackingUri } = await startMlflowServer(run, python, { environment });
+  const { trackingUri } = await startMlflowServer(run, python, {
+    environment: { ...(storage && storageEnvironment(storage)), ...options.mlflowEnvironment },
+    ...(storage && { artifactsDestination: `s3://${BUCKET}` }),
+  });
   return { python, mlflowTrackingUri: trackingUri };
 }

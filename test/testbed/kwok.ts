@@ -40,7 +40,8 @@ export async function startKwok(
     arguments: [
       `--kubeconfig=${kubeconfig}`,
       `--config=${join(directory, STAGES)}`,
-      "--manage-all-nodes=true",
+      // Not the node that runs predictors.
+      `--manage-single-node=${NODE.metadata.name}`,
       "--node-lease-duration-seconds=40",
       "--cidr=10.0.0.1/16", // an address for each of thousands of pods
     ],

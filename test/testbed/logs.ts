@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { cacheDirectory } from "./cache";
+import { isRunning } from "./running";
 
 const RUNS_KEPT = 20;
 
@@ -8,7 +9,10 @@ const RUNS_KEPT = 20;
 export function createLogDirectory(): string {
   const logs = join(cacheDirectory(), "logs");
   mkdirSync(logs, { recursive: true });
-  const runs = readdirSync(logs).sort();
+  // A run that goes on keeps its logs, however many came after it.
+  const runs = readdirSync(logs)
+    .sort()
+    .filter(run => !isRunning(Number(run.split("-").at(-1))));
   for (const run of runs.slice(0, Math.max(0, runs.length - RUNS_KEPT + 1))) {
     rmSync(join(logs, run), { recursive: true, force: true });
   }

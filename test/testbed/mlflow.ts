@@ -18,6 +18,8 @@ export interface MlflowOptions {
   readonly logDirectory?: string;
   /** SQLite file to use, which stays when the server ends; one of its own when left out. */
   readonly database?: string;
+  /** Where it puts artifacts: a URI; a folder of its own when left out. */
+  readonly artifactsDestination?: string;
   /** Server processes; MLflow's default, four, when left out. */
   readonly workers?: number;
   readonly progress?: (message: string) => void;
@@ -65,7 +67,11 @@ async function findPython(progress: (message: string) => void): Promise<string> 
 export async function startMlflowServer(
   run: Run,
   python: string,
-  { environment, workers, ...options }: Pick<MlflowOptions, "environment" | "workers" | "database">,
+  {
+    environment,
+    workers,
+    ...options
+  }: Pick<MlflowOptions, "environment" | "workers" | "database" | "artifactsDestination">,
 ): Promise<MlflowServer> {
   const port = await freePort();
   const trackingUri = `http://127.0.0.1:${port}`;
@@ -78,14 +84,14 @@ export async function startMlflowServer(
     arguments: [
       ...["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", String(port)],
       ...["--backend-store-uri", `sqlite:///${database}`],
-      ...["--artifacts-destination", join(run.directory, "artifacts")],
+      ...["--artifacts-destination", options.artifactsDestination ?? join(run.directory, "artifacts")],
       ...(workers === undefined ? [] : ["--workers", String(workers)]),
     ],
     environment: { ...mlflowEnvironment(), PATH: pathWith(dirname(python)), ...environment },
     directory: run.directory,
     logName: existsSync(join(run.logDirectory, "mlflow.log")) ? `mlflow-${port}` : "mlflow",
     isReady: () => answersOk(`${trackingUri}/health`),
-    readyWithinSeconds: 120,
+    readyWithinSeconds: 240,
   };
   return { trackingUri, part: await run.start(definition) };
 }

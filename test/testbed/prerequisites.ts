@@ -8,6 +8,8 @@ import { formatVersion, isAtLeast, parseVersion, type Version } from "./versions
 // What kwok's go.mod asks for, the newest of the three modules.
 const GO: Version = [1, 26, 0];
 const PYTHON: Version = [3, 10, 0];
+// MLServer 1.7 and KServe's storage initializer, which serve the models, are not made for newer ones.
+const PYTHON_TOO_NEW: Version = [3, 13, 0];
 
 /** An interpreter good enough to make a virtual environment. */
 export interface PythonFound {
@@ -79,15 +81,16 @@ print(json.dumps([sys.version, sys.base_prefix, usable]))
 `;
 
 async function findPython(): Promise<PythonFound | Problem> {
-  const wanted = formatVersion(PYTHON);
+  const wanted = `Python ${formatVersion(PYTHON)} to 3.12`;
   const seen: string[] = [];
   let withoutVenv: string | undefined;
-  for (const command of ["python3", "python3.13", "python3.12", "python3.11", "python3.10", "python"]) {
+  for (const command of ["python3", "python3.12", "python3.11", "python3.10", "python"]) {
     const answer = await run(command, ["-c", DESCRIBE_PYTHON], { environment: cleanEnvironment() }).catch(() => null);
     if (!answer) continue;
     const [text, prefix, usable] = JSON.parse(answer.stdout) as [string, string, boolean];
     const version = parseVersion(text);
-    if (!version || !isAtLeast(version, PYTHON)) seen.push(text.split(" ")[0] ?? text);
+    if (!version || !isAtLeast(version, PYTHON) || isAtLeast(version, PYTHON_TOO_NEW))
+      seen.push(text.split(" ")[0] ?? text);
     else if (usable) return { command, identity: `${text} ${prefix}` };
     else withoutVenv ??= formatVersion(version);
   }
@@ -99,7 +102,7 @@ async function findPython(): Promise<PythonFound | Problem> {
   }
   const found = seen.length > 0 ? `Python ${[...new Set(seen)].join(", ")} was found` : "there is none on the PATH";
   return (
-    `Python ${wanted} or newer is needed to run MLflow, and ${found}: ` +
+    `${wanted} is needed to run MLflow and the models, and ${found}: ` +
     `install it (on Debian and Ubuntu: apt install python3 python3-venv).`
   );
 }

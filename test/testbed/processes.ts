@@ -13,6 +13,8 @@ export type PartName =
   | "kube-scheduler"
   | "kserve"
   | "kwok"
+  | "predictor-node"
+  | "versitygw"
   | "mlflow";
 
 /** One running server of the testbed, with all the processes it started itself. */

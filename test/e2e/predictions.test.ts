@@ -1,0 +1,215 @@
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { connectToApiServer } from "../../capabilities/kserve/api-server";
+import type { ApiServer } from "../../capabilities/kserve/api-server";
+import { hireDataScientist } from "../support/data-scientist";
+import type { DataScientist } from "../support/data-scientist";
+import { kubeConfigFrom } from "../support/kube-config";
+import { uniqueModel } from "../support/listener-fixture";
+import { installPeprStore } from "../support/pepr-store";
+import { createReplica } from "../support/replica";
+import type { Replica } from "../support/replica";
+import { waitFor } from "../support/waiting";
+import { infer, inferenceRequest, isLoaded, predictionsOf } from "../testbed/inference";
+import type { ModelAddress, Rows } from "../testbed/inference";
+import { createNamespace, testKubectl } from "../testbed/namespaces";
+import { findPredictions, runPredictorsIn } from "../testbed/predictions";
+import type { Predictions } from "../testbed/predictions";
+
+/** Milliseconds for a download and the start of a model server, on a machine that is busy with other tests. */
+const LOAD_TIMEOUT = 240_000;
+const TEST_TIMEOUT = 300_000;
+
+const FLOWERS: Rows = [
+  [5.1, 3.5, 1.4, 0.2],
+  [6.7, 3.0, 5.2, 2.3],
+];
+
+interface ServiceStatus {
+  readonly url?: string;
+  readonly conditions?: readonly { readonly type: string; readonly status: string; readonly reason?: string }[];
+  readonly modelStatus?: {
+    readonly transitionStatus?: string;
+    readonly lastFailureInfo?: { readonly reason?: string; readonly message?: string; readonly exitCode?: number };
+  };
+}
+
+describe("A tagged version", () => {
+  const tag = uniqueModel("deploy");
+  let apiServer: ApiServer;
+  let predictions: Predictions;
+  let namespace: string;
+  let module: Replica;
+  let scientist: DataScientist;
+
+  beforeAll(async () => {
+    const kubectl = testKubectl();
+    apiServer = connectToApiServer(15_000, kubeConfigFrom(inject("kubeconfig")));
+    const found = await findPredictions(kubectl);
+    if (!found) throw new Error("This cluster and its MLflow are not the testbed's: nothing runs the models.");
+    predictions = found;
+    namespace = await createNamespace("predictions");
+    await Promise.all([
+      runPredictorsIn(namespace, predictions, kubectl),
+      installPeprStore(kubectl, inject("kubeconfig")),
+    ]);
+    module = await createReplica({
+      name: `predictions-${namespace}`,
+      role: "watcher",
+      kubeconfig: inject("kubeconfig"),
+      logDirectory: inject("logDirectory"),
+      settings: {
+        MLFLOW_TRACKING_URI: inject("mlflowTrackingUri"),
+        KUBE_NAMESPACE: namespace,
+        STORAGE_URI_BASE: "s3://mlflow",
+        DEPLOY_TAG_KEY: tag,
+        DISABLE_WEBHOOKS: "true",
+        POLLING_INTERVAL: "10",
+      },
+    });
+    [scientist] = await Promise.all([hireDataScientist(inject("python"), inject("mlflowTrackingUri")), module.start()]);
+  }, TEST_TIMEOUT);
+
+  afterAll(async () => {
+    scientist.stop();
+    await module.terminate();
+  });
+
+  const nameOf = (model: string, version: string): string => `mlflow-${model}-v${version}`;
+
+  const statusOf = async (name: string): Promise<ServiceStatus> => {
+    const path = `/apis/serving.kserve.io/v1beta1/namespaces/${namespace}/inferenceservices/${name}`;
+    const { body } = await apiServer({ method: "GET", path });
+    return (body as { status?: ServiceStatus }).status ?? {};
+  };
+
+  const isReady = ({ conditions = [] }: ServiceStatus): boolean | undefined => {
+    const ready = conditions.find(({ type }) => type === "Ready")?.status;
+    return ready === undefined ? undefined : ready === "True";
+  };
+
+  const untilLoaded = async (name: string): Promise<ModelAddress> => {
+    const address = await waitFor("the service's address", async () => {
+      const { url } = await statusOf(name);
+      return url === undefined ? undefined : { ingress: predictions.ingress, host: new URL(url).hostname, model: name };
+    });
+    await waitFor(`${name} loaded`, async () => (await isLoaded(address)) || undefined, LOAD_TIMEOUT);
+    return address;
+  };
+
+  it.each([
+    {
+      what: "of MLflow 3's log_model (models:/m-<id>)",
+      about: "logged",
+      source: /^models:\/m-/,
+      rows: FLOWERS,
+      log: (model: string) => scientist.train(model),
+    },
+    {
+      what: "whose artifacts are a run's (runs:/<run>/model)",
+      about: "run",
+      source: /^runs:\//,
+      rows: FLOWERS,
+      log: (model: string) => scientist.trainByRun(model),
+    },
+    {
+      what: "of a pyfunc model of somebody's own",
+      about: "own",
+      source: /^models:\/m-/,
+      rows: [
+        [1, 2, 3],
+        [0.5, 0, -7],
+      ],
+      log: (model: string) => scientist.logPythonModel(model, true),
+    },
+  ])(
+    "$what answers as it does in Python",
+    async ({ about, source, rows, log }) => {
+      const model = uniqueModel(about);
+      const { version } = await log(model);
+      await scientist.setTag(model, version, tag, "true");
+
+      const address = await untilLoaded(nameOf(model, version));
+      const answer = await infer(address, inferenceRequest(rows));
+
+      const { predictions: inPython } = await scientist.predict(model, version, rows);
+      expect(predictionsOf(answer)).toEqual(inPython);
+      const annotations = await testKubectl()([
+        ...["get", "inferenceservice", address.model, "-n", namespace],
+        ...["-o", "jsonpath={.metadata.annotations.mlflow\\.source}"],
+      ]);
+      expect(annotations).toMatch(source);
+      await scientist.deleteTag(model, version, tag);
+    },
+    TEST_TIMEOUT,
+  );
+
+  it(
+    "whose artifacts were deleted is not Ready, and KServe says that there is no model",
+    async () => {
+      const model = uniqueModel("gone");
+      const { version } = await scientist.train(model);
+      await scientist.deleteArtifacts(model, version);
+      await scientist.setTag(model, version, tag, "true");
+
+      const name = nameOf(model, version);
+      const status = await untilFailed(name);
+
+      expect(isReady(status)).toBe(false);
+      expect(status.modelStatus?.lastFailureInfo).toMatchObject({ reason: "ModelLoadFailed", exitCode: 1 });
+      expect(status.modelStatus?.lastFailureInfo?.message).toContain("Failed to fetch model. No model found in");
+      await scientist.deleteTag(model, version, tag);
+    },
+    TEST_TIMEOUT,
+  );
+
+  it(
+    "that cannot be loaded is not Ready, and its server's log says why",
+    async () => {
+      const model = uniqueModel("broken");
+      const { version } = await scientist.logPythonModel(model, false);
+      await scientist.setTag(model, version, tag, "true");
+
+      // MLServer ends with code 0 when its model cannot be loaded, so that Kubernetes has no message of it to give to KServe.
+      const name = nameOf(model, version);
+      const pod = await waitFor(
+        `the back-off of ${name}`,
+        async () => {
+          const container = `{.metadata.name} {.status.containerStatuses[0].state.waiting.reason}`;
+          const answer = await testKubectl()([
+            ...["get", "pods", "-n", namespace, "-l", `serving.kserve.io/inferenceservice=${name}`],
+            ...["-o", `jsonpath={range .items[*]}${container}{end}`],
+          ]);
+          const [found, reason] = answer.split(" ");
+          return reason === "CrashLoopBackOff" ? found : undefined;
+        },
+        LOAD_TIMEOUT,
+      );
+
+      const status = await waitFor(`${name} not Ready`, async () => {
+        const seen = await statusOf(name);
+        return isReady(seen) === false ? seen : undefined;
+      });
+      expect(status.conditions).toContainEqual(
+        expect.objectContaining({ type: "PredictorReady", status: "False", reason: "MinimumReplicasUnavailable" }),
+      );
+      const logs = path.join(predictions.podLogs, `${namespace}_${pod}_kserve-container.log`);
+      expect(readFileSync(logs, "utf8")).toContain("the dictionary of this model was left behind");
+      await scientist.deleteTag(model, version, tag);
+    },
+    TEST_TIMEOUT,
+  );
+
+  const untilFailed = (name: string): Promise<ServiceStatus> =>
+    waitFor(
+      `the failure of ${name}`,
+      async () => {
+        const status = await statusOf(name);
+        return isReady(status) === false && status.modelStatus?.transitionStatus === "BlockedByFailedLoad"
+          ? status
+          : undefined;
+      },
+      LOAD_TIMEOUT,
+    );
+});
