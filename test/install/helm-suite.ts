@@ -7,7 +7,7 @@ import { run } from "../testbed/commands";
 import { helmProgram } from "../testbed/helm";
 import { cleanEnvironment } from "../testbed/processes";
 import { builtModule } from "./built-module";
-import { MODELS, serveSomething, settled, versionsOf, withoutMissingAnnotation } from "./installation-cluster";
+import { MODELS, serveSomething, settled, liveContents, withoutMissingAnnotation } from "./installation-cluster";
 import type { InstallationCluster, InstalledObject } from "./installation-cluster";
 import { EVERYTHING } from "./kustomize-suite";
 import { commandsBelow } from "./readme-commands";
@@ -151,7 +151,7 @@ export function helmSuite(theCluster: () => InstallationCluster): void {
     const tried = await withWarnings(["apply", "--dry-run=server", "-f", "-"], everything);
     const applied = await withWarnings(["apply", "-f", "-"], everything);
     for (const { stderr } of [tried, applied]) expect(withoutMissingAnnotation(stderr)).toBe("");
-    const live = (): Promise<Record<string, string>> => versionsOf(theCluster(), ["-f", "-"], everything);
+    const live = (): Promise<Record<string, unknown>> => liveContents(theCluster(), ["-f", "-"], everything);
     await kubectl(["wait", "-n", "pepr-system", "deployment", "--all", "--for=condition=Available", "--timeout=180s"]);
     const before = await settled(live);
     await withWarnings(["apply", "-f", "-"], everything);

@@ -27,7 +27,12 @@ const CRDS = [
 export interface InstalledObject {
   readonly apiVersion: string;
   readonly kind: string;
-  readonly metadata: { readonly name: string; readonly namespace?: string; readonly resourceVersion: string };
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
   readonly [field: string]: unknown;
 }
 
@@ -110,19 +115,27 @@ export async function serveSomething({ kubectl }: InstallationCluster): Promise<
 export const MODELS = "kserve-mlflow-models";
 
 /**
- * The versions of live objects, by kind and name: what is applied again without a change keeps its version, whatever kubectl
- * says of fields that the API server leaves out when they are empty.
+ * What live objects are told to be, by kind and name: what is applied again without a change stays the same, whatever kubectl
+ * says of empty fields, and whatever controllers write into statuses and an autoscaler into `replicas`.
  *
  * @param which arguments of `kubectl get` that name them
  */
-export async function versionsOf(
+export async function liveContents(
   { kubectl }: InstallationCluster,
   which: readonly string[],
   input?: string,
-): Promise<Record<string, string>> {
+): Promise<Record<string, unknown>> {
   const { items } = JSON.parse(await kubectl(["get", ...which, "-o", "json"], input)) as { items: InstalledObject[] };
-  const versions = items.map(({ kind, metadata }) => [`${kind} ${metadata.name}`, metadata.resourceVersion] as const);
-  return Object.fromEntries(versions);
+  return Object.fromEntries(
+    items.map(({ status: ofController, ...object }) => {
+      const { name, labels, annotations } = object.metadata;
+      const content: Record<string, unknown> = { ...object, metadata: { labels, annotations } };
+      if (object.kind === "Deployment" && ofController !== undefined) {
+        content.spec = { ...(object.spec as object), replicas: undefined };
+      }
+      return [`${object.kind} ${name}`, content] as const;
+    }),
+  );
 }
 
 /** What is read twice in a row: controllers have written their statuses. */

@@ -3,7 +3,7 @@ import path from "node:path";
 import { loadAll } from "js-yaml";
 import { describe, expect, it } from "vitest";
 import { endpointService } from "../../capabilities/installation/provided-objects";
-import { MODELS, serveSomething, settled, versionsOf, withoutMissingAnnotation } from "./installation-cluster";
+import { MODELS, serveSomething, settled, liveContents, withoutMissingAnnotation } from "./installation-cluster";
 import type { InstallationCluster, InstalledObject } from "./installation-cluster";
 import { allComponents } from "./kustomize-workspace";
 import type { KustomizeWorkspace } from "./kustomize-workspace";
@@ -57,7 +57,7 @@ const APPLIED: readonly Variant[] = [
 
 /** The overlays and components of k8s/, by the commands of k8s/README.md. */
 export function kustomizeSuite(theCluster: () => InstallationCluster): void {
-  const liveVersions = (overlay: string): Promise<Record<string, string>> => versionsOf(theCluster(), ["-k", overlay]);
+  const contents = (overlay: string): Promise<Record<string, unknown>> => liveContents(theCluster(), ["-k", overlay]);
 
   it("is installed and changed by the commands of k8s/README.md", async () => {
     const { type } = theCluster();
@@ -91,9 +91,9 @@ export function kustomizeSuite(theCluster: () => InstallationCluster): void {
         "--for=condition=Available",
         "--timeout=180s",
       ]);
-      const before = await settled(() => liveVersions(overlay));
+      const before = await settled(() => contents(overlay));
       await withWarnings(["apply", "-k", overlay]);
-      expect(await liveVersions(overlay)).toEqual(before);
+      expect(await contents(overlay)).toEqual(before);
     },
     400_000,
   );
