@@ -25,7 +25,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "integration",
-          include: ["test/{integration,e2e,fuzz,monitoring,install,convergence,faults,load}/**/*.test.ts"],
+          include: ["test/{integration,e2e,fuzz,monitoring,install,convergence,faults,load,bench}/**/*.test.ts"],
           globalSetup: ["test/testbed/vitest-setup.ts", "test/faults/table-setup.ts"],
           testTimeout: 60_000,
           hookTimeout: 120_000,
