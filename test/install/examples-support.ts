@@ -6,6 +6,7 @@ import { afterAll, inject } from "vitest";
 import { moduleDirectory } from "../support/go-module-files";
 import { run } from "../testbed/commands";
 import { cleanEnvironment } from "../testbed/processes";
+import { contentsOf, established, settled } from "./live-contents";
 
 /** The folder with the examples, from the root of the repository. */
 export const EXAMPLES = path.join("k8s", "examples");
@@ -128,13 +129,13 @@ export async function installCustomResources(
   const files = names.flatMap(name => ["-f", path.join(directory, `${name}.yaml`)]);
   // Server-side, because some are too long for the annotation of the other kind; forced, as another test may own them.
   await kubectl(["apply", "--server-side", "--force-conflicts", ...files]);
-  await kubectl(["wait", "--for=condition=Established", "--timeout=180s", ...files]);
+  await established(() => kubectl(["wait", "--for=condition=Established", "--timeout=180s", ...files]));
 }
 
 /**
  * Applies a folder as a user does: first only asks the API server (its namespaces must be there for that), then for good,
  * then once more.
- * @returns what the second time said, one line for each object
+ * @returns the objects that the second time changed
  */
 export async function applyTwice({ kubectl }: ExampleCopy, folder: string): Promise<string[]> {
   const rendered = loadAll(await kubectl(["kustomize", folder])) as Rendered[];
@@ -144,7 +145,12 @@ export async function applyTwice({ kubectl }: ExampleCopy, folder: string): Prom
   }
   await kubectl(["apply", "--dry-run=server", "-k", folder]);
   await kubectl(["apply", "-k", folder]);
-  return (await kubectl(["apply", "-k", folder])).trim().split("\n");
+  const live = async (): Promise<Record<string, unknown>> =>
+    contentsOf(await kubectl(["get", "-k", folder, "-o", "json"]));
+  const before = await settled(live);
+  await kubectl(["apply", "-k", folder]);
+  const after = await live();
+  return Object.keys(after).filter(name => JSON.stringify(after[name]) !== JSON.stringify(before[name]));
 }
 
 /** Deletes namespaces with all that is in them, and waits until they are gone. */

@@ -7,9 +7,10 @@ import { run } from "../testbed/commands";
 import { helmProgram } from "../testbed/helm";
 import { cleanEnvironment } from "../testbed/processes";
 import { builtModule } from "./built-module";
-import { MODELS, serveSomething, settled, liveContents, withoutMissingAnnotation } from "./installation-cluster";
+import { liveContents, MODELS, serveSomething, withoutMissingAnnotation } from "./installation-cluster";
 import type { InstallationCluster, InstalledObject } from "./installation-cluster";
 import { EVERYTHING } from "./kustomize-suite";
+import { settled } from "./live-contents";
 import { commandsBelow } from "./readme-commands";
 
 const TRACKING_URI = "mlflow.trackingUri=http://mlflow.mlflow.svc:5000";

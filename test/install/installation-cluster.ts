@@ -3,7 +3,6 @@ import path from "node:path";
 import { loadAll } from "js-yaml";
 import { afterAll, beforeAll, inject } from "vitest";
 import { moduleDirectory } from "../support/go-module-files";
-import { waitFor } from "../support/waiting";
 import { run } from "../testbed/commands";
 import { startTestbed } from "../testbed/index";
 import type { Testbed } from "../testbed/index";
@@ -12,6 +11,7 @@ import type { Kubectl } from "../testbed/kubectl";
 import { cleanEnvironment } from "../testbed/processes";
 import { createKustomizeWorkspace } from "./kustomize-workspace";
 import type { KustomizeWorkspace } from "./kustomize-workspace";
+import { contentsOf, established } from "./live-contents";
 import { runAsTyped } from "./readme-commands";
 
 const CRDS = [
@@ -82,7 +82,7 @@ export function useInstallationCluster(): () => InstallationCluster {
       const directory = path.join(await moduleDirectory(module, version), crds);
       await kubectl(["apply", "--server-side", "-f", directory]);
     }
-    await kubectl(["wait", "--for=condition=Established", "--timeout=180s", "crd", "--all"]);
+    await established(() => kubectl(["wait", "--for=condition=Established", "--timeout=180s", "crd", "--all"]));
   }, 900_000);
 
   afterAll(async () => {
@@ -115,8 +115,7 @@ export async function serveSomething({ kubectl }: InstallationCluster): Promise<
 export const MODELS = "kserve-mlflow-models";
 
 /**
- * What live objects are told to be, by kind and name: what is applied again without a change stays the same, whatever kubectl
- * says of empty fields, and whatever controllers write into statuses and an autoscaler into `replicas`.
+ * What live objects are told to be, by kind and name.
  *
  * @param which arguments of `kubectl get` that name them
  */
@@ -125,32 +124,7 @@ export async function liveContents(
   which: readonly string[],
   input?: string,
 ): Promise<Record<string, unknown>> {
-  const { items } = JSON.parse(await kubectl(["get", ...which, "-o", "json"], input)) as { items: InstalledObject[] };
-  return Object.fromEntries(
-    items.map(({ status: ofController, ...object }) => {
-      const { name, labels, annotations } = object.metadata;
-      const content: Record<string, unknown> = { ...object, metadata: { labels, annotations } };
-      if (object.kind === "Deployment" && ofController !== undefined) {
-        content.spec = { ...(object.spec as object), replicas: undefined };
-      }
-      return [`${object.kind} ${name}`, content] as const;
-    }),
-  );
-}
-
-/** What is read twice in a row: controllers have written their statuses. */
-export async function settled<T>(read: () => Promise<T>): Promise<T> {
-  let last: string | undefined;
-  return await waitFor(
-    "the end of all changes",
-    async () => {
-      const now = await read();
-      const same = JSON.stringify(now) === last;
-      last = JSON.stringify(now);
-      return same ? now : undefined;
-    },
-    120_000,
-  );
+  return contentsOf(await kubectl(["get", ...which, "-o", "json"], input));
 }
 
 /** kubectl says so once about an object that it did not make by `apply`, as the quick start makes the namespace. */

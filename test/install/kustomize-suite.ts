@@ -3,10 +3,11 @@ import path from "node:path";
 import { loadAll } from "js-yaml";
 import { describe, expect, it } from "vitest";
 import { endpointService } from "../../capabilities/installation/provided-objects";
-import { MODELS, serveSomething, settled, liveContents, withoutMissingAnnotation } from "./installation-cluster";
+import { liveContents, MODELS, serveSomething, withoutMissingAnnotation } from "./installation-cluster";
 import type { InstallationCluster, InstalledObject } from "./installation-cluster";
 import { allComponents } from "./kustomize-workspace";
 import type { KustomizeWorkspace } from "./kustomize-workspace";
+import { settled } from "./live-contents";
 import { commandsBelow } from "./readme-commands";
 
 /** What each component has to be mixed in with: components before it, and further resources. */
