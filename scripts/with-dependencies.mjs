@@ -2,7 +2,7 @@
 // on a fresh clone `npm start` and `npm test` are all that anybody has to type. Plain JavaScript, since nothing is
 // installed yet when it starts.
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, statSync } from "node:fs";
+import { existsSync, lstatSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import path from "node:path";
 
@@ -15,9 +15,13 @@ if (major < 20 || (major === 20 && minor < 19)) {
   process.exit(1);
 }
 
-const installed = path.join(root, "node_modules", ".package-lock.json");
+const modules = path.join(root, "node_modules");
+const installed = path.join(modules, ".package-lock.json");
 const lock = path.join(root, "package-lock.json");
-if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtimeMs) {
+// npm ci would empty the folder that a link leads to, under the feet of whoever else uses it.
+const isLinked = lstatSync(modules, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+const isCurrent = existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs;
+if (!isCurrent && !isLinked) {
   console.error("Installing the dependencies (npm ci) …");
   const { status } = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
     cwd: root,

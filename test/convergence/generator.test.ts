@@ -1,36 +1,74 @@
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { keyOf, MANAGED_BY, MANAGED_BY_LABEL } from "../../capabilities/kserve/identity";
 import { inferenceServiceName } from "../../capabilities/kserve/names";
 import type { ForeignObject, OwnedObject } from "./foreign-objects";
 import { createForeignObjects } from "./foreign-objects";
 import { generatePlan } from "./generator";
+import type { Plan } from "./operations";
 import { convergenceOptionsFrom } from "./options";
 import { judgeSets } from "./oracle";
 
 const OPTIONS = { duration: 4000, steps: [40, 80], pausable: ["mlflow"], restartable: ["etcd"] } as const;
-const seeds = Array.from({ length: 200 }, (_, seed) => seed);
+
+/** All that a plan with these options may have in it, some of it rarely. */
+const KINDS = [
+  "API server faults",
+  "MLflow faults",
+  "create foreign",
+  "create foreign while tagging",
+  "create version",
+  "cut watches",
+  "delete model",
+  "delete object",
+  "delete tag",
+  "delete version",
+  "delivery faults",
+  "edit",
+  "flip tag",
+  "forge delivery",
+  "kill replica",
+  "pause part",
+  "put label on",
+  "register again",
+  "rename model",
+  "replace model",
+  "replay delivery",
+  "restart part",
+  "set other tag",
+  "set tag",
+  "take label off",
+  "terminate replica",
+];
 
 describe("a plan", () => {
+  let plans: Plan[] = [];
+
+  beforeAll(() => {
+    plans = Array.from({ length: 40 }, (_, seed) => generatePlan(seed, OPTIONS));
+  });
+
   it("is the same for the same seed, and another for another seed", () => {
-    for (const seed of seeds.slice(0, 20)) {
-      expect(generatePlan(seed, OPTIONS)).toEqual(generatePlan(seed, OPTIONS));
-      expect(generatePlan(seed, OPTIONS).steps).not.toEqual(generatePlan(seed + 1, OPTIONS).steps);
+    for (const seed of [0, 1, 2]) {
+      expect(generatePlan(seed, OPTIONS)).toEqual(plans[seed]);
+      expect(plans[seed]?.steps).not.toEqual(plans[seed + 1]?.steps);
     }
   });
 
   it("is in order of time, within its duration, of the wanted length", () => {
-    for (const { steps, models } of seeds.map(seed => generatePlan(seed, OPTIONS))) {
+    for (const { steps, models } of plans) {
       expect(steps.map(({ at }) => at)).toEqual(steps.map(({ at }) => at).sort((one, other) => one - other));
       expect(steps.at(-1)?.at).toBeLessThanOrEqual(4000);
-      expect(steps.length).toBeGreaterThanOrEqual(40);
-      expect(steps.length).toBeLessThanOrEqual(80);
+      // The windows of faults come on top.
+      const wanted = steps.filter(({ operation }) => !/^(MLflow|API server|delivery) faults$/.test(operation.kind));
+      expect(wanted.length).toBeGreaterThanOrEqual(40);
+      expect(wanted.length).toBeLessThanOrEqual(80);
       expect(new Set(models).size).toBe(6);
     }
   });
 
   it("tries everything there is, over some seeds", () => {
-    const kinds = seeds.flatMap(seed => generatePlan(seed, OPTIONS).steps.map(({ operation }) => operation.kind));
-    expect([...new Set(kinds)].sort()).toMatchInlineSnapshot();
+    const kinds = plans.flatMap(({ steps }) => steps.map(({ operation }) => operation.kind));
+    expect([...new Set(kinds)].sort()).toEqual(KINDS);
   });
 });
 
