@@ -1,7 +1,10 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import type { ClientRequest } from "node:http";
 
-/** Requests that this process sent by Node's HTTP client, by the address (host and port) that they went to. */
+/**
+ * Requests that this process sent by Node's HTTP client, by the address (host and port) that they went to. Without
+ * Kubernetes Events: those are sent one after the other, long after the poll that they tell about.
+ */
 export interface RequestCount {
   /** To be called with a base URL. */
   readonly sentTo: (url: string) => number;
@@ -14,6 +17,7 @@ export function countRequests(): RequestCount {
   const counts = new Map<string, number>();
   const count = (message: unknown): void => {
     const { request } = message as { readonly request: ClientRequest };
+    if (request.method === "POST" && request.path.endsWith("/events")) return;
     const host = String(request.getHeader("host"));
     counts.set(host, (counts.get(host) ?? 0) + 1);
   };
