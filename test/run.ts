@@ -5,10 +5,38 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
+/** What is read of vitest's JSON reporter (the form of Jest's). */
 interface Report {
   readonly numPassedTests: number;
-  readonly numFailedTests: number;
   readonly numPendingTests: number;
+  readonly testResults: readonly FileResult[];
+}
+
+interface FileResult {
+  readonly name: string;
+  readonly status: "passed" | "failed";
+  /** Why the file failed as a whole, for example in a `beforeAll`; empty when only tests of it failed. */
+  readonly message: string;
+  readonly assertionResults: readonly {
+    readonly status: string;
+    readonly fullName: string;
+    readonly failureMessages: readonly string[] | null;
+  }[];
+}
+
+/** One line for each test that failed, and for each file that failed without any of its tests doing so. */
+function failuresOf({ testResults }: Report): string[] {
+  return testResults.flatMap(({ name, status, message, assertionResults }) => {
+    const file = path.relative(process.cwd(), name);
+    const tests = assertionResults
+      .filter(test => test.status === "failed")
+      .map(test => `${file}: ${test.fullName}: ${firstLine(test.failureMessages?.[0])}`);
+    return tests.length > 0 || status === "passed" ? tests : [`${file}: ${firstLine(message)}`];
+  });
+}
+
+function firstLine(text = ""): string {
+  return text.trim().replace(/\n[^]*/, "");
 }
 
 const directory = mkdtempSync(path.join(tmpdir(), "mlflow-kserve-report-"));
@@ -21,7 +49,7 @@ const { status } = spawnSync(
   ],
   { stdio: "inherit" },
 );
-let report: Report = { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0 };
+let report: Report = { numPassedTests: 0, numPendingTests: 0, testResults: [] };
 try {
   report = JSON.parse(readFileSync(reportFile, "utf8")) as Report;
 } catch {
@@ -29,8 +57,11 @@ try {
 }
 rmSync(directory, { recursive: true, force: true });
 
-// A file that cannot be loaded, or an error outside of any test, fails the run without failing a test.
-const failed = status === 0 ? report.numFailedTests : Math.max(1, report.numFailedTests);
+const failures = failuresOf(report);
+// What failed is said here once more: in a long log the first place is hard to find.
+for (const failure of failures) console.log(`FAILED ${failure}`);
+// An error outside of any file fails the run as well.
+const failed = status === 0 ? failures.length : Math.max(1, failures.length);
 const skipped = report.numPendingTests > 0 ? `, ${report.numPendingTests} skipped` : "";
 console.log(`${report.numPassedTests} passed, ${failed} failed${skipped}`);
 process.exitCode = failed > 0 ? 1 : 0;
