@@ -110,7 +110,7 @@ describe("the scripts", () => {
       expect(await run("deploy.py")).toMatchObject({ code: 0 });
       expect(await tagsOf("1")).toMatchObject({ deploy: "true", quality_gate: "passed" });
       expect(Number((await tagsOf("1")).accuracy)).toBeGreaterThan(0.9);
-      await listener.listener.poll();
+      expect(await listener.deliver({ model, version: "1" })).toMatchObject({ status: 200 });
       expect(await listener.deployed()).toContain(`mlflow-${model}-v1`);
 
       expect(await trained()).toBe("2");
@@ -119,7 +119,7 @@ describe("the scripts", () => {
       expect(refused.said).toContain(`${model} version 2 is not deployed: its accuracy`);
       expect(await tagsOf("2")).toMatchObject({ quality_gate: "failed" });
       expect(await tagsOf("2")).not.toHaveProperty("deploy");
-      await listener.listener.poll();
+      expect(await listener.deliver({ model, version: "2" })).toMatchObject({ status: 200 });
       expect(await listener.deployed()).not.toContain(`mlflow-${model}-v2`);
 
       const worse = await run("evaluate.py", { TOLERATED_LOSS: "-0.5" });

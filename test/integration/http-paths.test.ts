@@ -59,7 +59,7 @@ describe("the other paths answer", () => {
   });
 
   it("GET /health with the time of the last successful poll", async () => {
-    const { url, listener } = await startListener();
+    const { url, listener } = await startListener({ settings: { DEPLOY_TAG_KEY: uniqueModel("deploy") } });
     const before = Date.now();
     await listener.poll();
     const polledAt = Date.parse(String((await ask(url, "/health")).json.last_successful_poll));

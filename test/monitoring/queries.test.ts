@@ -50,10 +50,12 @@ let at: number;
 // One run for all tests: two processes that take deliveries, of which one cannot do its work, and one that polls and
 // watches. What the first test's end stops is in Prometheus by then.
 beforeAll(async () => {
-  const watcher = await startListener();
-  const admission = await startListener({ namespace: watcher.namespace });
+  const tag = uniqueModel("deploy");
+  const settings = { DEPLOY_TAG_KEY: tag };
+  const watcher = await startListener({ settings });
+  const admission = await startListener({ settings, namespace: watcher.namespace });
   // Nobody makes this namespace: the API server refuses what is to be put there.
-  const failing = await startListener({ namespace: "mlflow-kserve-is-not-here" });
+  const failing = await startListener({ settings, namespace: "mlflow-kserve-is-not-here" });
   stopWatching = await watchServices(watcher);
   const targets = [
     target(watcher, "watcher", "w"),
@@ -66,10 +68,10 @@ beforeAll(async () => {
   const has = (expression: string): Promise<true> =>
     waitFor(expression, async () => ((await prometheus.query(expression)).length > 0 ? true : undefined));
   const round = async (): Promise<void> => {
-    const good = await registry.register(uniqueModel("dashboard"), "s3://models/any", { deploy: "true" });
+    const good = await registry.register(uniqueModel("dashboard"), "s3://models/any", { [tag]: "true" });
     expect(await admission.deliver(good)).toMatchObject({ status: 200, body: { action: "created" } });
     expect((await failing.deliver(good)).status).toBe(500);
-    const local = await registry.register(uniqueModel("local"), "dbfs:/models/any", { deploy: "true" });
+    const local = await registry.register(uniqueModel("local"), "dbfs:/models/any", { [tag]: "true" });
     expect((await admission.deliver(local)).status).toBe(422);
     expect((await admission.send("{}", { "x-mlflow-signature": "v1,AAAA" })).status).toBe(401);
     await waitFor("the service to be Ready", async () => {

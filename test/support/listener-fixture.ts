@@ -42,7 +42,10 @@ export interface RunningListener {
 export interface ListenerFixtureOptions {
   readonly mlflowTrackingUri?: string;
   readonly namespace?: string;
-  /** Settings without their prefix. */
+  /**
+   * Settings without their prefix. One that polls needs a DEPLOY_TAG_KEY of its own, or its poll deploys what all other
+   * tests have tagged in the same MLflow, and KServe is busy with that for minutes.
+   */
   readonly settings?: Readonly<Record<string, string>>;
   readonly webhookSecret?: RotatingSecret;
   /** Puts something between the module and the API server, to change the world at a certain moment. */
@@ -114,7 +117,7 @@ export async function startListener(options: ListenerFixtureOptions = {}): Promi
     },
     deliver: ({ model, version }, action = "set") => {
       const value = action === "set" ? { value: "true" } : {};
-      const data = { name: model, version, key: "deploy", ...value };
+      const data = { name: model, version, key: options.settings?.DEPLOY_TAG_KEY ?? "deploy", ...value };
       return send(JSON.stringify({ entity: "model_version_tag", action, timestamp: new Date().toISOString(), data }));
     },
   };
