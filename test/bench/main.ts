@@ -4,7 +4,8 @@ import "../load/text-modules";
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { messageOf } from "../../capabilities/operations/logging";
-import { startTestbed, testbedOptionsFrom } from "../testbed";
+import { say, startTestbedAloud } from "../support/command-output";
+import { testbedOptionsFrom } from "../testbed";
 import type { Testbed } from "../testbed";
 import { kubectlFor } from "../testbed/kubectl";
 import { untilAskedToStop } from "../testbed/stopping";
@@ -17,10 +18,6 @@ import { describeMachine, runBench } from "./run";
 import type { BenchResults } from "./results";
 import type { World } from "./world";
 
-const say = (line: string): void => {
-  console.log(line);
-};
-
 async function main(): Promise<void> {
   const argv = process.argv.slice(2);
   const options = parseOptions(argv);
@@ -30,12 +27,7 @@ async function main(): Promise<void> {
   }
   const machine = describeMachine("paused");
   const asked = untilAskedToStop();
-  const testbed = await startTestbed({
-    ...testbedOptionsFrom(argv, process.env),
-    progress: message => {
-      say(`  ${message}`);
-    },
-  });
+  const testbed = await startTestbedAloud(testbedOptionsFrom(argv, process.env));
   const command = `npm run bench${argv.length === 0 ? "" : ` -- ${argv.join(" ")}`}`;
   try {
     const ended = await Promise.race([bench(testbed, options, { machine, command }), asked]);

@@ -2,6 +2,7 @@
 // down again and ends.
 import { parseArgs } from "node:util";
 import { messageOf } from "../../capabilities/operations/logging";
+import { say } from "../support/command-output";
 import { inferenceRequest } from "../testbed/inference";
 import type { ModelAddress } from "../testbed/inference";
 import { TESTBED_FLAGS } from "../testbed/options";
@@ -23,10 +24,6 @@ Usage: npm start [-- --once] [--kubeconfig FILE] [--mlflow URL]
                       this machine's 127.0.0.1 and accept http webhooks to private addresses
 
 With a cluster or an MLflow of your own it shows the InferenceServices, and no prediction.`;
-
-const say = (message: string): void => {
-  console.log(message);
-};
 
 async function main(): Promise<void> {
   const argv = process.argv.slice(2);

@@ -9,7 +9,8 @@ import type { DataScientist } from "../support/data-scientist";
 import { kubeConfigFrom } from "../support/kube-config";
 import { startModule } from "../support/module-process";
 import type { ModuleProcess } from "../support/module-process";
-import { startTestbed, testbedOptionsFrom } from "../testbed";
+import { say, startTestbedAloud } from "../support/command-output";
+import { testbedOptionsFrom } from "../testbed";
 import type { Testbed } from "../testbed";
 import { kubectlFor } from "../testbed/kubectl";
 import { freePort } from "../testbed/ports";
@@ -36,19 +37,10 @@ export interface Stage {
 /** What is to be ended at the end, in the order in which it was started. */
 export type Closing = (() => Promise<void> | void)[];
 
-const say = (message: string): void => {
-  console.log(message);
-};
-
 /** Starts the systems and the module, and has two versions of a model trained meanwhile. */
 export async function setTheStage(argv: readonly string[], closing: Closing): Promise<Stage> {
   say("Starting MLflow and Kubernetes with KServe (the first time this builds them, which takes about ten minutes)");
-  const testbed = await startTestbed({
-    ...testbedOptionsFrom(argv, process.env),
-    progress: message => {
-      say(`  ${message}`);
-    },
-  });
+  const testbed = await startTestbedAloud(testbedOptionsFrom(argv, process.env));
   closing.push(() => testbed.stop());
   const apiServer = connectToApiServer(15_000, kubeConfigFrom(testbed.kubeconfig));
   await createNamespace(apiServer, NAMESPACE);

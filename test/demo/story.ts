@@ -4,6 +4,7 @@ import type { LiveInferenceService } from "../../capabilities/kserve/live-infere
 import type { Timed } from "../support/data-scientist";
 import type { LogEntry } from "../support/module-log";
 import { waitFor } from "../support/waiting";
+import { say } from "../support/command-output";
 import { infer, inferenceRequest, predictionsOf } from "../testbed/inference";
 import type { ModelAddress, Rows } from "../testbed/inference";
 import { printPrediction, printService, printTimeline } from "./printing";
@@ -20,10 +21,6 @@ export const FLOWERS: Rows = [
 
 /** Milliseconds until a model must be loaded, on a machine that is busy with other things. */
 const LOAD_TIMEOUT = 300_000;
-
-const say = (message: string): void => {
-  console.log(message);
-};
 
 /**
  * Tags a version and shows what follows, up to its first prediction beside Python's own.

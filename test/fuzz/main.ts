@@ -5,6 +5,7 @@ import { connectToApiServer } from "../../capabilities/kserve/api-server";
 import type { ApiServer } from "../../capabilities/kserve/api-server";
 import { messageOf } from "../../capabilities/operations/logging";
 import { kubeConfigFrom } from "../support/kube-config";
+import { say } from "../support/command-output";
 import { startTestbed, testbedOptionsFrom } from "../testbed";
 import { TESTBED_FLAGS } from "../testbed/options";
 import { untilAskedToStop } from "../testbed/stopping";
@@ -38,10 +39,6 @@ interface Target {
   milliseconds: number;
   failure?: string;
 }
-
-const say = (message: string): void => {
-  console.log(message);
-};
 
 async function main(): Promise<void> {
   const argv = process.argv.slice(2);

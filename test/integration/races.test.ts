@@ -1,5 +1,6 @@
 import { describe, expect, inject, it } from "vitest";
 import type { ApiServer } from "../../capabilities/kserve/api-server";
+import type { ModelVersionKey } from "../../capabilities/model-version-key";
 import { startListener, uniqueModel } from "../support/listener-fixture";
 import { openRegistry } from "../support/mlflow-registry";
 import { waitFor } from "../support/waiting";
@@ -21,6 +22,15 @@ function interrupt(
     if (now) await happening.after?.();
     return answer;
   };
+}
+
+/** A tagged version with its InferenceService, by a listener that has nothing more to do. */
+async function deployVersion(): Promise<{ key: ModelVersionKey; name: string; namespace: string }> {
+  const key = await registry.register(uniqueModel("raced"), "s3://models/x", { deploy: "true" });
+  const { deliver, listener, namespace } = await startListener();
+  await deliver(key);
+  await listener.idle();
+  return { key, name: `mlflow-${key.model}-v1`, namespace };
 }
 
 describe("what happens between the look at MLflow and the act", () => {
@@ -98,13 +108,8 @@ describe("what happens between the look at MLflow and the act", () => {
   });
 
   it("our object replaced by a foreign one just before the Apply: the foreign one stays as it is", async () => {
-    const key = await registry.register(uniqueModel("raced"), "s3://models/x", { deploy: "true" });
-    const name = `mlflow-${key.model}-v1`;
+    const { key, name, namespace } = await deployVersion();
     const spec = { predictor: { model: { modelFormat: { name: "sklearn" }, storageUri: "s3://somebody/else" } } };
-    const first = await startListener();
-    await first.deliver(key);
-    await first.listener.idle();
-    const { namespace } = first;
     const second = await startListener({
       namespace,
       wrapApiServer: interrupt("PATCH", {
@@ -123,12 +128,7 @@ describe("what happens between the look at MLflow and the act", () => {
   });
 
   it("our object taken over just before the Apply: it is not taken back", async () => {
-    const key = await registry.register(uniqueModel("raced"), "s3://models/x", { deploy: "true" });
-    const name = `mlflow-${key.model}-v1`;
-    const first = await startListener();
-    await first.deliver(key);
-    await first.listener.idle();
-    const { namespace } = first;
+    const { key, name, namespace } = await deployVersion();
     const second = await startListener({
       namespace,
       wrapApiServer: interrupt("PATCH", {

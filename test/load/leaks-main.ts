@@ -4,7 +4,8 @@
 import { parseArgs } from "node:util";
 import { messageOf } from "../../capabilities/operations/logging";
 import { installPeprStore } from "../support/pepr-store";
-import { startTestbed, testbedOptionsFrom } from "../testbed";
+import { say, startTestbedAloud } from "../support/command-output";
+import { testbedOptionsFrom } from "../testbed";
 import type { Testbed } from "../testbed";
 import { kubectlFor } from "../testbed/kubectl";
 import { TESTBED_FLAGS } from "../testbed/options";
@@ -23,10 +24,6 @@ Usage: npm run leaks [-- --deliveries N] [--seed N] [--kubeconfig FILE] [--mlflo
   --kubeconfig FILE   use this cluster instead of starting one; it must have KServe (or: KUBECONFIG)
   --mlflow URL        use this MLflow server instead of starting one (or: MLFLOW_TRACKING_URI)`;
 
-const say = (message: string): void => {
-  console.log(message);
-};
-
 async function main(): Promise<void> {
   const argv = process.argv.slice(2);
   const { values } = parseArgs({
@@ -43,12 +40,7 @@ async function main(): Promise<void> {
     return;
   }
   const asked = untilAskedToStop();
-  const testbed = await startTestbed({
-    ...testbedOptionsFrom(argv, process.env),
-    progress: message => {
-      say(`  ${message}`);
-    },
-  });
+  const testbed = await startTestbedAloud(testbedOptionsFrom(argv, process.env));
   try {
     const leaks = await Promise.race([check(testbed, Number(values.deliveries), Number(values.seed)), asked]);
     if (typeof leaks === "string") say(leaks);

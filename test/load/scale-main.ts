@@ -3,7 +3,7 @@
 import "./text-modules";
 import { parseArgs } from "node:util";
 import { messageOf } from "../../capabilities/operations/logging";
-import { startTestbed } from "../testbed";
+import { say, startTestbedAloud } from "../support/command-output";
 import type { Testbed } from "../testbed";
 import { kubectlFor } from "../testbed/kubectl";
 import { untilAskedToStop } from "../testbed/stopping";
@@ -19,10 +19,6 @@ Usage: npm run scale [-- --models N]
 
   --models N   how many (1000)`;
 
-const say = (message: string): void => {
-  console.log(message);
-};
-
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: { models: { type: "string", default: "1000" }, help: { type: "boolean", short: "h" } },
@@ -32,11 +28,7 @@ async function main(): Promise<void> {
     return;
   }
   const asked = untilAskedToStop();
-  const testbed = await startTestbed({
-    progress: message => {
-      say(`  ${message}`);
-    },
-  });
+  const testbed = await startTestbedAloud();
   try {
     const problems = await Promise.race([check(testbed, Number(values.models)), asked]);
     if (typeof problems === "string") say(problems);
