@@ -62,6 +62,7 @@ describe("a poll that would delete nearly everything", () => {
       settings: { ...TAG, DELETION_GUARD_CONFIRMATIONS: "2" },
     });
     await listener.poll();
+    await listener.idle(); // A second look that came after the tag was deleted would rightly take its service down.
     await Promise.all(keys.map(key => registry.deleteTag(key, "deploy-mass")));
 
     expect(await listener.poll()).toMatchObject({ held: COUNT, deleted: 0 });
