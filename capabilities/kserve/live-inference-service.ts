@@ -38,6 +38,14 @@ export const liveSchema = z.object({
           }),
         )
         .default([]),
+      // Only for people to read: of another form it must not hide the service.
+      modelStatus: z
+        .object({
+          transitionStatus: z.string().default(""),
+          lastFailureInfo: z.object({ reason: z.string().default(""), message: z.string().default("") }).optional(),
+        })
+        .optional()
+        .catch(undefined),
     })
     .default({ conditions: [] }),
 });

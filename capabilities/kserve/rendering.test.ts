@@ -39,6 +39,12 @@ describe("the built-in template", () => {
             modelFormat: { name: "mlflow" },
             protocolVersion: "v2",
             storageUri: "s3://bucket/1/iris",
+            readinessProbe: {
+              httpGet: { path: "/v2/models/mlflow-iris-v3/ready", port: 8080 },
+              periodSeconds: 5,
+              timeoutSeconds: 5,
+            },
+            terminationMessagePolicy: "FallbackToLogsOnError",
             resources: {
               requests: { cpu: "100m", memory: "512Mi" },
               limits: { cpu: "1", memory: "2Gi" },

@@ -122,6 +122,7 @@ describe("readiness", () => {
   it("is told when it changes, and only then", async () => {
     const { observer, lines } = setUp();
     await observer.changed(liveService(IRIS));
+    await observer.changed(ready("False"));
     await observer.changed(ready("False", { reason: "Deploying", message: "no pods" }));
     await observer.changed(ready("False", { reason: "Deploying", message: "still no pods" }));
     await observer.changed(ready("True"));
@@ -130,6 +131,36 @@ describe("readiness", () => {
     expect(lines[0]?.fields).toMatchObject({ ...IRIS, reason: "Deploying", cause: "no pods" });
     expect(lines[1]?.fields).toMatchObject({ inference_service: "mlflow-iris-v3", url: "http://iris.example.com" });
     expect(lines[1]?.fields.seconds_since_creation).toBeGreaterThan(0);
+  });
+
+  it("of a model that cannot be loaded is told as an error, once until the service is Ready", async () => {
+    const { observer, lines } = setUp();
+    const loading = (transitionStatus: string, message: string): LiveInferenceService =>
+      liveService(IRIS, {
+        status: {
+          conditions: [{ type: "Ready", status: "False", reason: "Unavailable", message: "no pods" }],
+          modelStatus: { transitionStatus, lastFailureInfo: { reason: "ModelLoadFailed", message } },
+        },
+      });
+    await observer.changed(loading("InProgress", ""));
+    await observer.changed(loading("BlockedByFailedLoad", "12:00:01 no model in s3://b"));
+    await observer.changed(loading("InProgress", "12:00:01 no model in s3://b"));
+    await observer.changed(loading("BlockedByFailedLoad", "12:00:11 no model in s3://b"));
+    await observer.changed(ready("True"));
+    await observer.changed(loading("BlockedByFailedLoad", "12:09:00 no model in s3://b"));
+    expect(lines.map(({ level, message, fields }) => [level, message, fields.cause])).toEqual([
+      ["info", "InferenceService is not Ready", "no pods"],
+      ["error", "The model could not be loaded", "ModelLoadFailed: 12:00:01 no model in s3://b"],
+      ["info", "InferenceService is Ready", undefined],
+      ["error", "The model could not be loaded", "ModelLoadFailed: 12:09:00 no model in s3://b"],
+    ]);
+  });
+
+  it("is not told of a service that is on its way out", async () => {
+    const { observer, lines } = setUp();
+    const { status } = ready("False", { reason: "Deploying", message: "no pods" });
+    await observer.changed(liveService(IRIS, { metadata: { deletionTimestamp: "2026-01-02T03:04:05Z" }, status }));
+    expect(lines).toEqual([]);
   });
 
   it("is told anew for a service that was deleted and made again", async () => {

@@ -2,6 +2,7 @@ import { keyOf } from "../kserve/identity";
 import { FIELD_MANAGER } from "../kserve/inference-services";
 import { describesService, parseLive } from "../kserve/live-inference-service";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
+import { causeOf, hasFailedToLoad } from "../kserve/service-state";
 import type { ModelVersionKey } from "../model-version-key";
 import { BoundedCache } from "../operations/bounded-cache";
 import type { Log } from "../operations/logging";
@@ -19,15 +20,15 @@ export interface Observer {
 }
 
 /**
- * Logs when a service becomes ready or stops being so, tells how long a new one took, and reconciles when somebody else changed or deleted one: within
- * moments, where the poll would need up to its interval.
+ * Logs when a service becomes ready or stops being so, tells how long a new one took, and reconciles when somebody else
+ * changed or deleted one: within moments, where the poll would need up to its interval.
  */
 export function createObserver(
   reconcile: (key: ModelVersionKey) => Promise<Outcome>,
   log: Log,
   onFirstReady: (secondsSinceCreation: number) => void = () => undefined,
 ): Observer {
-  const lastReady = new BoundedCache<boolean>(CAPACITY);
+  const lastTold = new BoundedCache<"Ready" | "not Ready" | "failed">(CAPACITY);
   const fresh = new BoundedCache<boolean>(CAPACITY);
   const examined = new BoundedCache<number>(CAPACITY);
 
@@ -49,21 +50,29 @@ export function createObserver(
     const condition = live.status.conditions.find(({ type }) => type === "Ready");
     if (condition === undefined) {
       // Seen before KServe has: what was ready when this process started says nothing about how long it took.
-      if (lastReady.get(uid) === undefined) fresh.set(uid, true);
+      if (lastTold.get(uid) === undefined) fresh.set(uid, true);
       return;
     }
     const ready = condition.status === "True";
-    if (lastReady.get(uid) === ready) return;
-    lastReady.set(uid, ready);
+    // A failed load is told once for each time that the service was Ready or on its way: its text has the time in it.
+    const failed = hasFailedToLoad(live);
+    const state = ready ? "Ready" : failed ? "failed" : "not Ready";
+    // What KServe gives no reason for is only the beginning.
+    if (state === "not Ready" && condition.reason === "" && condition.message === "") return;
+    const before = lastTold.get(uid);
+    if (before === state || (before === "failed" && state === "not Ready")) return;
+    lastTold.set(uid, state);
     const about = { model: key.model, version: key.version, inference_service: name };
     if (ready) {
       const sinceCreation = (Date.now() - Date.parse(creationTimestamp)) / 1000;
       log.info({ ...about, url: live.status.url, seconds_since_creation: sinceCreation }, "InferenceService is Ready");
       if (fresh.get(uid)) onFirstReady(sinceCreation);
       fresh.delete(uid);
-    } else if (condition.reason !== "" || condition.message !== "") {
-      log.info({ ...about, reason: condition.reason, cause: condition.message }, "InferenceService is not Ready");
+      return;
     }
+    const why = { ...about, reason: condition.reason, cause: causeOf(live) };
+    if (failed) log.error(why, "The model could not be loaded");
+    else log.info(why, "InferenceService is not Ready");
   };
 
   return {
@@ -71,7 +80,7 @@ export function createObserver(
       const live = parseLive(object);
       const key = live && keyOf(live.metadata);
       if (live === undefined || key === undefined) return;
-      tellReadiness(live, key);
+      if (live.metadata.deletionTimestamp === undefined) tellReadiness(live, key);
       const { uid, generation } = live.metadata;
       if (examined.get(uid) === generation) return;
       examined.set(uid, generation);
@@ -81,7 +90,7 @@ export function createObserver(
       const live = parseLive(object);
       const key = live && keyOf(live.metadata);
       if (live === undefined || key === undefined) return;
-      lastReady.delete(live.metadata.uid);
+      lastTold.delete(live.metadata.uid);
       fresh.delete(live.metadata.uid);
       examined.delete(live.metadata.uid);
       await correct(key, "deleted");

@@ -2,7 +2,7 @@ import { KubernetesError } from "../kserve/api-server";
 import { keyOf } from "../kserve/identity";
 import type { InferenceServicePage, InferenceServices } from "../kserve/inference-services";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
-import { stateOf } from "../kserve/service-state";
+import { causeOf, stateOf } from "../kserve/service-state";
 import { messageOf } from "../operations/logging";
 import { busyAnswer, errorAnswer } from "./answers";
 import type { Handler } from "./http-server";
@@ -86,6 +86,6 @@ function describeService(live: LiveInferenceService): Record<string, unknown> {
     status: stateOf(live),
     url: live.status.url,
     since: deletionTimestamp ?? (decided === "" ? creationTimestamp : decided),
-    message: ready?.message === "" ? undefined : ready?.message,
+    message: causeOf(live),
   };
 }

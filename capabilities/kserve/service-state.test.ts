@@ -1,0 +1,75 @@
+import { describe, expect, it } from "vitest";
+import { liveService } from "../../test/support/unit/objects";
+import { causeOf, hasFailedToLoad, stateOf } from "./service-state";
+
+const READY = { type: "Ready", status: "True", message: "" };
+const NOT_READY = { type: "Ready", status: "False", message: "Deployment does not have minimum availability." };
+const NO_PREDICTOR = { type: "PredictorReady", status: "False" };
+
+const service = (...conditions: readonly object[]): ReturnType<typeof liveService> =>
+  liveService(undefined, { status: { conditions } });
+
+const failed = (lastFailureInfo?: unknown): ReturnType<typeof liveService> =>
+  liveService(undefined, {
+    status: {
+      conditions: [NOT_READY, NO_PREDICTOR],
+      modelStatus: { transitionStatus: "BlockedByFailedLoad", ...(lastFailureInfo ? { lastFailureInfo } : {}) },
+    },
+  });
+
+const LOG = "kubectl logs -n models -l serving.kserve.io/inferenceservice=mlflow-iris-v3 --all-containers";
+
+describe("stateOf", () => {
+  it.each([
+    ["Ready", service(READY)],
+    ["NotReady", service(NOT_READY)],
+    ["Pending", service()],
+    ["Pending", service({ type: "Ready", status: "Unknown" })],
+    ["Deleting", liveService(undefined, { metadata: { deletionTimestamp: "2026-01-02T03:04:05Z" } })],
+  ])("is %s", (expected, live) => {
+    expect(stateOf(live)).toBe(expected);
+  });
+});
+
+describe("causeOf", () => {
+  it.each([
+    ["nothing for a service that is Ready", service(READY), undefined],
+    ["nothing when nobody has said anything", service(), undefined],
+    ["nothing when Ready has no message", service({ ...NOT_READY, message: "" }, NO_PREDICTOR), undefined],
+    ["KServe's message", service({ ...NOT_READY, message: "Ingress not created" }), "Ingress not created"],
+    [
+      "where the log is when the predictor does not run",
+      service(NOT_READY, NO_PREDICTOR),
+      `${NOT_READY.message} Its log: ${LOG}`,
+    ],
+    [
+      "the last line of what the download said",
+      failed({ reason: "ModelLoadFailed", message: "Traceback\n  File\nRuntimeError: No model found in s3://b\n" }),
+      "ModelLoadFailed: RuntimeError: No model found in s3://b",
+    ],
+    [
+      "where the log is when a server failed without a word",
+      failed({ reason: "ModelLoadFailed", message: " \n" }),
+      `${NOT_READY.message} Its log: ${LOG}`,
+    ],
+    ["where the log is when nothing is known of the failure", failed(), `${NOT_READY.message} Its log: ${LOG}`],
+  ])("is %s", (_, live, expected) => {
+    expect(causeOf(live)).toBe(expected);
+  });
+
+  it("is cut to a length that a log line bears", () => {
+    expect(causeOf(failed({ reason: "ModelLoadFailed", message: "x".repeat(10_000) }))).toHaveLength(
+      "ModelLoadFailed: ".length + 500,
+    );
+  });
+});
+
+describe("hasFailedToLoad", () => {
+  it("is true once KServe says so, and false for a form of the status that is not known", () => {
+    expect(hasFailedToLoad(failed())).toBe(true);
+    expect(hasFailedToLoad(service(NOT_READY))).toBe(false);
+    const strange = liveService(undefined, { status: { conditions: [NOT_READY], modelStatus: "strange" } });
+    expect(hasFailedToLoad(strange)).toBe(false);
+    expect(stateOf(strange)).toBe("NotReady");
+  });
+});
