@@ -7,9 +7,10 @@ import { hireDataScientist } from "../support/data-scientist";
 import type { DataScientist } from "../support/data-scientist";
 import { kubeConfigFrom } from "../support/kube-config";
 import { uniqueModel } from "../support/listener-fixture";
+import { openModelVersionPage } from "../support/mlflow-page";
 import { installPeprStore } from "../support/pepr-store";
 import { createReplica } from "../support/replica";
-import type { Replica } from "../support/replica";
+import type { LogLine, Replica } from "../support/replica";
 import { waitFor } from "../support/waiting";
 import { infer, inferenceRequest, isLoaded, predictionsOf } from "../testbed/inference";
 import type { ModelAddress, Rows } from "../testbed/inference";
@@ -89,12 +90,27 @@ describe("A tagged version", () => {
     return ready === undefined ? undefined : ready === "True";
   };
 
-  const untilLoaded = async (name: string): Promise<ModelAddress> => {
-    const address = await waitFor("the service's address", async () => {
-      const { url } = await statusOf(name);
-      return url === undefined ? undefined : { ingress: predictions.ingress, host: new URL(url).hostname, model: name };
-    });
-    await waitFor(`${name} loaded`, async () => (await isLoaded(address)) || undefined, LOAD_TIMEOUT);
+  /** What people see of a service: the module's log and `GET /services`. */
+  const toldOf = async (name: string): Promise<{ readonly line: LogLine | undefined; readonly listed: unknown }> => {
+    const line = module.logged.findLast(said => said.inference_service === name && said.cause !== undefined);
+    const response = await fetch(`${module.url}/services?limit=500`);
+    const { services } = (await response.json()) as { services: readonly { readonly name: string }[] };
+    return { line, listed: services.find(service => service.name === name) };
+  };
+
+  /** Ready is the model, and not only its server: a prediction is answered from then on. */
+  const untilReady = async (name: string): Promise<ModelAddress> => {
+    const address = await waitFor(
+      `${name} Ready`,
+      async () => {
+        const status = await statusOf(name);
+        return isReady(status) && status.url !== undefined
+          ? { ingress: predictions.ingress, host: new URL(status.url).hostname, model: name }
+          : undefined;
+      },
+      LOAD_TIMEOUT,
+    );
+    expect(await isLoaded(address)).toBe(true);
     return address;
   };
 
@@ -130,7 +146,7 @@ describe("A tagged version", () => {
       const { version } = await log(model);
       await scientist.setTag(model, version, tag, "true");
 
-      const address = await untilLoaded(nameOf(model, version));
+      const address = await untilReady(nameOf(model, version));
       const answer = await infer(address, inferenceRequest(rows));
 
       const { predictions: inPython } = await scientist.predict(model, version, rows);
@@ -141,6 +157,28 @@ describe("A tagged version", () => {
       ]);
       expect(annotations).toMatch(source);
       await scientist.deleteTag(model, version, tag);
+    },
+    TEST_TIMEOUT,
+  );
+
+  it(
+    "in MLflow's own web page answers as it does in Python, and is taken down when the page has deleted the tag",
+    async () => {
+      const model = uniqueModel("page");
+      const { version } = await scientist.train(model);
+      const name = nameOf(model, version);
+      const page = await openModelVersionPage(inject("mlflowTrackingUri"), model, version);
+      try {
+        await page.setTag(tag, "true");
+        const address = await untilReady(name);
+        const { predictions: inPython } = await scientist.predict(model, version, FLOWERS);
+        expect(predictionsOf(await infer(address, inferenceRequest(FLOWERS)))).toEqual(inPython);
+
+        await page.deleteTag(tag);
+        await waitFor(`the end of ${name}`, async () => (await toldOf(name)).listed === undefined || undefined);
+      } finally {
+        await page.close();
+      }
     },
     TEST_TIMEOUT,
   );
@@ -159,19 +197,24 @@ describe("A tagged version", () => {
       expect(isReady(status)).toBe(false);
       expect(status.modelStatus?.lastFailureInfo).toMatchObject({ reason: "ModelLoadFailed", exitCode: 1 });
       expect(status.modelStatus?.lastFailureInfo?.message).toContain("Failed to fetch model. No model found in");
+      const cause = expect.stringMatching(/^ModelLoadFailed: .*Failed to fetch model. No model found in/) as string;
+      const { line, listed } = await toldOf(name);
+      expect(line).toMatchObject({ level: 50, msg: "The model could not be loaded", model, version, cause });
+      expect(listed).toMatchObject({ status: "NotReady", message: cause });
       await scientist.deleteTag(model, version, tag);
     },
     TEST_TIMEOUT,
   );
 
   it(
-    "that cannot be loaded is not Ready, and its server's log says why",
+    "that cannot be loaded is not Ready, and its server's log, to which we point, says why",
     async () => {
       const model = uniqueModel("broken");
       const { version } = await scientist.logPythonModel(model, false);
       await scientist.setTag(model, version, tag, "true");
 
-      // MLServer ends with code 0 when its model cannot be loaded, so that Kubernetes has no message of it to give to KServe.
+      // MLServer ends with code 0 when its model cannot be loaded, so that Kubernetes has no message of it to give to
+      // KServe, which looks again at a pod only when its download has changed.
       const name = nameOf(model, version);
       const pod = await waitFor(
         `the back-off of ${name}`,
@@ -196,6 +239,12 @@ describe("A tagged version", () => {
       );
       const logs = path.join(predictions.podLogs, `${namespace}_${pod}_kserve-container.log`);
       expect(readFileSync(logs, "utf8")).toContain("the dictionary of this model was left behind");
+      const cause = expect.stringContaining(
+        `kubectl logs -n ${namespace} -l serving.kserve.io/inferenceservice=${name} --all-containers`,
+      ) as string;
+      const { line, listed } = await toldOf(name);
+      expect(line).toMatchObject({ model, version, cause });
+      expect(listed).toMatchObject({ status: "NotReady", message: cause });
       await scientist.deleteTag(model, version, tag);
     },
     TEST_TIMEOUT,

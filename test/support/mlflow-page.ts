@@ -1,0 +1,62 @@
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { chromium } from "playwright-core";
+import type { Page } from "playwright-core";
+
+/** MLflow's own web page of one model version, in a real browser. */
+export interface ModelVersionPage {
+  /** Sets a tag by the form of the page. */
+  setTag: (key: string, value: string) => Promise<void>;
+  /** Deletes a tag by its button, and says yes when the page asks. */
+  deleteTag: (key: string) => Promise<void>;
+  close: () => Promise<void>;
+}
+
+const BROWSERS = ["chromium", "chromium-browser", "google-chrome"];
+
+function findBrowser(): string | undefined {
+  const directories = (process.env.PATH ?? "").split(path.delimiter);
+  return BROWSERS.flatMap(name => directories.map(directory => path.join(directory, name))).find(existsSync);
+}
+
+/** @throws Error when there is no Chromium on the PATH, or MLflow's page is not as it is known */
+export async function openModelVersionPage(
+  mlflowTrackingUri: string,
+  model: string,
+  version: string,
+): Promise<ModelVersionPage> {
+  const executablePath = findBrowser();
+  if (executablePath === undefined)
+    throw new Error("There is no Chromium on the PATH: install it, on Debian the package chromium.");
+  // Chromium does not run as root in its sandbox; it only sees our own MLflow.
+  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  try {
+    const view = await browser.newPage();
+    await view.goto(`${mlflowTrackingUri}/#/models/${encodeURIComponent(model)}/versions/${version}`);
+    await showTags(view);
+    return {
+      async setTag(key, value) {
+        await view.getByPlaceholder("Name").fill(key);
+        await view.getByPlaceholder("Value").fill(value);
+        await view.getByTestId("add-tag-button").click();
+        await view.getByRole("cell", { name: key, exact: true }).waitFor();
+      },
+      async deleteTag(key) {
+        await view.getByRole("row").filter({ hasText: key }).getByTestId("editable-table-button-delete").click();
+        await view.getByRole("dialog").getByRole("button", { name: "Confirm" }).click();
+        await view.getByRole("cell", { name: key, exact: true }).waitFor({ state: "detached" });
+      },
+      close: () => browser.close(),
+    };
+  } catch (error) {
+    await browser.close();
+    throw error;
+  }
+}
+
+/** The section is closed for a version that has no tags yet. */
+async function showTags(view: Page): Promise<void> {
+  const header = view.getByRole("button", { name: "Tags", exact: true });
+  if ((await header.getAttribute("aria-expanded")) !== "true") await header.click();
+  await view.getByPlaceholder("Name").waitFor();
+}
