@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { z } from "zod";
+import * as z from "zod";
 import { KubernetesError } from "./kserve/api-server";
 import type { ApiServer } from "./kserve/api-server";
 import type { Log } from "./operations/logging";

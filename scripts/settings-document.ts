@@ -2,7 +2,7 @@
 // it only says whether the files are current.
 import { readFileSync, writeFileSync } from "node:fs";
 import { format, resolveConfig } from "prettier";
-import { z } from "zod";
+import * as z from "zod";
 import { settingsSchema } from "../capabilities/operations/setting-fields";
 import { SETTINGS_PREFIX } from "../capabilities/operations/settings";
 

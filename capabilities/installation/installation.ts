@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { KubernetesError } from "../kserve/api-server";
 import type { ApiServer } from "../kserve/api-server";
 import { isManaged, MANAGED_BY } from "../kserve/identity";

@@ -2,7 +2,7 @@ import type http from "node:http";
 import https from "node:https";
 import type { RequestOptions } from "node:https";
 import { KubeConfig } from "@kubernetes/client-node";
-import { z } from "zod";
+import * as z from "zod";
 import { NoAnswerError, sendRequest } from "../operations/http-client";
 import { messageOf } from "../operations/logging";
 

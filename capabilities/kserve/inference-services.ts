@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { ApiServer } from "./api-server";
 import { KubernetesError } from "./api-server";
 import { MANAGED_BY, MANAGED_BY_LABEL } from "./identity";

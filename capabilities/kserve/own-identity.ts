@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { Log } from "../operations/logging";
 import { messageOf } from "../operations/logging";
 import type { ApiServer } from "./api-server";

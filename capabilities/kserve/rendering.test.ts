@@ -41,8 +41,9 @@ describe("the built-in template", () => {
             storageUri: "s3://bucket/1/iris",
             readinessProbe: {
               httpGet: { path: "/v2/models/mlflow-iris-v3/ready", port: 8080 },
-              periodSeconds: 5,
+              periodSeconds: 2,
               timeoutSeconds: 5,
+              failureThreshold: 6,
             },
             terminationMessagePolicy: "FallbackToLogsOnError",
             resources: {

@@ -1,6 +1,6 @@
 import http from "node:http";
 import https from "node:https";
-import { z } from "zod";
+import * as z from "zod";
 import { NoAnswerError, sendRequest } from "../operations/http-client";
 import type { HttpAnswer } from "../operations/http-client";
 import { MlflowError } from "./errors";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { parse } from "./client";
 import { MlflowError } from "./errors";
 import type { MlflowCall, MlflowTransport } from "./transport";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { parseQuantity } from "./quantity";
 
 // The kinds of values that settings have. All are text, as environment variables are; what is empty counts as not set.

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { dnsLabel, flag, httpUrl, list, logLevel, quantity, wholeNumber } from "./setting-checks";
 
 declare module "zod" {

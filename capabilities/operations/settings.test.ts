@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { z } from "zod";
+import * as z from "zod";
 import { passwordIsNotShown, settingsAreTakenOrRefused } from "../../test/fuzz/properties/settings";
 import { thrownBy } from "../../test/support/unit/outcomes";
 import { settingsSchema } from "./setting-fields";

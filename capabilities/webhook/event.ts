@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { ModelVersionKey } from "../model-version-key";
 import { isModelVersionNumber } from "../model-version-key";
 

@@ -4,7 +4,7 @@ import packageJson from "../../package.json";
 import { cached, cacheKey, contentsOf } from "../testbed/cache";
 import { run } from "../testbed/commands";
 import { cleanEnvironment } from "../testbed/processes";
-import { createWorkingCopy, SOURCES } from "./working-copy";
+import { createWorkingCopy, SOURCES } from "../support/working-copy";
 
 /**
  * What `pepr build` leaves in dist/ for the module as it is in this working tree, twice: two builds of the same have

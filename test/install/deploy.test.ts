@@ -19,7 +19,7 @@ import type { ServiceAddress } from "./pod-network";
 import { canPlayNode, controllerImage, startPod } from "./pod-process";
 import type { PodProcess } from "./pod-process";
 import { commandsBelow, runAsTyped } from "./readme-commands";
-import { createWorkingCopy } from "./working-copy";
+import { createWorkingCopy } from "../support/working-copy";
 
 const NAMESPACE = "pepr-system";
 /** Milliseconds that a step may take on a busy machine. */

@@ -1,17 +1,18 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { createWriteStream, rmSync } from "node:fs";
+import { createWriteStream } from "node:fs";
 import { createServer } from "node:net";
 import path from "node:path";
 import { forgetGroup, watchGroup } from "../testbed/watchdog";
 import { createLogReader } from "./module-log";
 import type { LogEntry } from "./module-log";
 import { waitFor } from "./waiting";
+import { createWorkingCopy } from "./working-copy";
 
 /** The port of the admission webhooks, which `pepr dev` gives no choice about. */
 const ADMISSION_PORT = 3000;
 
-/** Milliseconds for type check, lint, bundling and the first connection to the cluster. */
+/** Milliseconds for type check, bundling and the first connection to the cluster. */
 const START_TIMEOUT = 300_000;
 
 /** The module, run by Pepr's own development mode as its author runs it. */
@@ -38,11 +39,15 @@ export async function startModule(options: {
   readonly settings: Readonly<Record<string, string>>;
 }): Promise<ModuleProcess> {
   await checkPortIsFree(ADMISSION_PORT);
+  // Pepr checks and lints all TypeScript that it finds, which with the tests takes most of a minute.
+  const copy = createWorkingCopy();
   const logFile = path.join(options.logDirectory, "module.log");
   const log = createWriteStream(logFile, { flags: "a" });
   // Pepr's certificate takes the host for a DNS name: with an IP address the API server would not trust it, and, the
   // failure policy being Ignore, admission would silently not happen.
-  const child = spawn(process.execPath, ["node_modules/pepr/dist/cli.js", "dev", "--host", "localhost", "--yes"], {
+  const pepr = path.resolve("node_modules/pepr/dist/cli.js");
+  const child = spawn(process.execPath, [pepr, "dev", "--host", "localhost", "--yes"], {
+    cwd: copy.directory,
     // A process group of its own, since pepr forks the module.
     detached: true,
     env: { ...process.env, KUBECONFIG: options.kubeconfig, ...options.settings },
@@ -108,7 +113,7 @@ export async function startModule(options: {
         clearTimeout(killer);
       }
       log.end();
-      for (const file of ["insecure-tls.crt", "insecure-tls.key"]) rmSync(file, { force: true });
+      copy.remove();
     },
   };
   try {

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { ApiServer } from "../../capabilities/kserve/api-server";
 import type { ApiServerProxyRequest } from "./api-server-proxy";
 
