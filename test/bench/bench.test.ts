@@ -61,11 +61,14 @@ it("measures every part, finds nothing wrong, and writes it down", async () => {
   const directory = mkdtempSync(path.join(tmpdir(), "mlflow-kserve-bench-"));
   try {
     const page = path.join(directory, "page.md");
-    writeFileSync(page, "# Page\n\n<!-- Measured: begin -->\n\nold\n\n<!-- Measured: end -->\n\nThe rest.\n");
+    writeFileSync(
+      page,
+      "# Page\n\n<!-- Measured: begin -->\n\nfigures of another machine\n\n<!-- Measured: end -->\n\nThe rest.\n",
+    );
     await writeDocument(page, results);
     const text = readFileSync(page, "utf8");
     expect(text).toContain("The rest.");
-    expect(text).not.toContain("old");
+    expect(text).not.toContain("figures of another machine");
     expect(JSON.parse(readFileSync(path.join(directory, "page", "results.json"), "utf8"))).toEqual(results);
     expect(readFileSync(path.join(directory, "page", "results.svg"), "utf8")).toMatch(/^<svg .*<\/svg>\n$/s);
   } finally {
