@@ -43,6 +43,12 @@ export const MLFLOW_DEADLINE = 10_000;
  */
 const CONCURRENCY = 256;
 
+/**
+ * Milliseconds after an Apply or Delete was acknowledged until MLflow is looked at again, at the most. The looks of several
+ * versions then share one search, which leaves MLflow's time to those who wait for an answer.
+ */
+const SECOND_LOOK_WITHIN = 100;
+
 /** Milliseconds for a call about webhooks: MLflow tries a test delivery four times before it answers. */
 const WEBHOOK_CALL_DEADLINE = 60_000;
 
@@ -113,6 +119,7 @@ export function createListener(options: ListenerOptions): Listener {
   const queue = createKeyedQueue<ModelVersionKey, Outcome>({
     identity: formatKey,
     concurrency: CONCURRENCY,
+    confirmWithin: SECOND_LOOK_WITHIN,
     work: async key => {
       try {
         const acted = await countOperation(reconciler.act(key), metrics);

@@ -119,10 +119,12 @@ describe("createBatchingReader", () => {
     });
     const batching = createBatchingReader(reader, "deploy");
     const first = Promise.all(keys(10).map(batching.getModelVersion));
+    while (answers.length < 1) await sleep(1);
+    const second = Promise.all(keys(20).slice(10).map(batching.getModelVersion));
     while (answers.length < 2) await sleep(1);
     const asked = batching.getModelVersion(late);
     for (const answer of answers) answer();
-    await first;
+    await Promise.all([first, second]);
     expect(await asked).toBeUndefined();
     expect(searched.flat()).not.toContain("late");
   });

@@ -47,6 +47,7 @@ export function createBatchingReader(reader: MlflowReader & ModelSearch, tagKey:
   let directReads = 0;
   let searches = 0;
   let refusedUntil = -Infinity;
+  let goingOn = false;
 
   const readDirectly = async (key: ModelVersionKey): Promise<ModelVersion | undefined> => {
     directReads++;
@@ -97,7 +98,13 @@ export function createBatchingReader(reader: MlflowReader & ModelSearch, tagKey:
       new Promise(resolve => {
         const list = isSearchableName(key.model) ? waiting : waitingForDirectRead;
         list.push({ key, resolve });
-        goOn();
+        if (goingOn) return;
+        // Not before all who ask at this moment have asked.
+        goingOn = true;
+        setImmediate(() => {
+          goingOn = false;
+          goOn();
+        });
       }),
   };
 }

@@ -11,12 +11,13 @@ interface Setup {
   readonly unconfirmed: string[];
 }
 
-function setUp(concurrency = 10): Setup {
+function setUp(concurrency = 10, confirmWithin = 0): Setup {
   const rounds: Setup["rounds"] = [];
   const unconfirmed: string[] = [];
   const queue = createKeyedQueue<string, string>({
     identity: key => key.toLowerCase(),
     concurrency,
+    confirmWithin,
     work: key => {
       const work = deferred<Round<string>>();
       rounds.push({ key, work });
@@ -110,6 +111,51 @@ describe("createKeyedQueue", () => {
     expect(await Promise.all(waiting)).toEqual(["b", "b"]);
     await setup.queue.idle();
     expect(setup.rounds).toHaveLength(2);
+  });
+
+  it("looks again at several keys at the same moment, after a while", async () => {
+    const setup = setUp(10, 20);
+    const looks: string[] = [];
+    const ended = async (index: number, key: string): Promise<void> => {
+      const run = setup.queue.run(key);
+      const confirm = (): Promise<boolean> => Promise.resolve(looks.push(key) > 0);
+      await end(setup, index, { result: key, confirm });
+      await run;
+    };
+    await ended(0, "a");
+    await ended(1, "b");
+    expect(looks).toEqual([]);
+    while (looks.length === 0) await settle();
+    expect(looks).toEqual(["a", "b"]);
+    await settle();
+    expect(setup.queue.depth).toBe(0);
+  });
+
+  it("does not wait for the second look when the key is asked for again, which looks anyway", async () => {
+    const setup = setUp(10, 600_000);
+    let looks = 0;
+    const round = (result: string): Round<string> => ({ result, confirm: () => Promise.resolve(++looks > 0) });
+    const first = setup.queue.run("a");
+    await end(setup, 0, round("one"));
+    await first;
+    const second = setup.queue.run("a");
+    await end(setup, 1, round("two"));
+    expect(await second).toBe("two");
+    expect(looks).toBe(0);
+    await setup.queue.idle();
+    expect(looks).toBe(1);
+  });
+
+  it("hurries when somebody waits for the end of all work", async () => {
+    const setup = setUp(10, 600_000);
+    const runs = [setup.queue.run("a"), setup.queue.run("b")];
+    await end(setup, 0, changed("one"));
+    const idle = setup.queue.idle();
+    await end(setup, 1, confirmed("b"));
+    await end(setup, 2, confirmed("two"));
+    await idle;
+    expect(await Promise.all(runs)).toEqual(["one", "b"]);
+    expect([setup.rounds.length, setup.queue.depth]).toEqual([3, 0]);
   });
 
   it("acts again when the second look shows a change", async () => {

@@ -12,6 +12,11 @@ export interface KeyedQueueOptions<Key, Result> {
   readonly concurrency: number;
   /** Does the work. It must read the state of the world itself, after it was called. */
   readonly work: (key: Key) => Promise<Round<Result>>;
+  /**
+   * Milliseconds until `confirm`, at the most; those of all keys then come together, so that they can share an answer.
+   * It comes at once when somebody waits for idleness, and not at all when the key is asked for again.
+   */
+  readonly confirmWithin?: number;
   /** Told when `confirm` failed, or kept saying no: there is nobody left to answer to. */
   readonly onUnconfirmed: (key: Key, error: unknown) => void;
 }
@@ -22,7 +27,7 @@ export interface KeyedQueue<Key, Result> {
   run: (key: Key) => Promise<Result>;
   /** Keys that are being worked on or wait. */
   readonly depth: number;
-  /** Resolves when nothing is being worked on. */
+  /** Resolves when nothing is being worked on, and hurries what there is. */
   idle: () => Promise<void>;
 }
 
@@ -34,13 +39,25 @@ interface Waiter<Result> {
   readonly reject: (reason: unknown) => void;
 }
 
+/** A key that is being worked on. */
+interface Task<Result> {
+  /** Those whom the next round answers. */
+  waiters: Waiter<Result>[];
+  /** Ends the pause before the look, while there is one. */
+  goOn: () => void;
+}
+
+const NOTHING_TO_END = (): void => undefined;
+
 /** The habit of controller-runtime's work queue: level-triggered, with one task per key and later requests collapsed. */
 export function createKeyedQueue<Key, Result>(options: KeyedQueueOptions<Key, Result>): KeyedQueue<Key, Result> {
-  const { identity, concurrency, work, onUnconfirmed } = options;
-  const tasks = new Map<string, Waiter<Result>[]>();
+  const { identity, concurrency, work, onUnconfirmed, confirmWithin = 0 } = options;
+  const tasks = new Map<string, Task<Result>>();
+  const paused = new Set<Task<Result>>();
   const waitingForSlot: (() => void)[] = [];
   const waitingForIdle: (() => void)[] = [];
   let freeSlots = concurrency;
+  let endOfPauses: NodeJS.Timeout | undefined;
 
   const takeSlot = async (): Promise<void> => {
     if (freeSlots > 0) {
@@ -55,8 +72,29 @@ export function createKeyedQueue<Key, Result>(options: KeyedQueueOptions<Key, Re
     else freeSlots++;
   };
 
+  const endPauses = (): void => {
+    clearTimeout(endOfPauses);
+    endOfPauses = undefined;
+    for (const task of paused) task.goOn();
+  };
+  const pause = async (task: Task<Result>): Promise<void> => {
+    endOfPauses ??= setTimeout(endPauses, confirmWithin);
+    paused.add(task);
+    giveSlot();
+    await new Promise<void>(resolve => {
+      task.goOn = () => {
+        task.goOn = NOTHING_TO_END;
+        paused.delete(task);
+        resolve();
+      };
+    });
+    await takeSlot();
+  };
+
   /** @returns whether another round is needed although nobody asked for one */
-  const round = async (key: Key, waiters: readonly Waiter<Result>[], asked: () => boolean): Promise<boolean> => {
+  const round = async (key: Key, task: Task<Result>): Promise<boolean> => {
+    const waiters = task.waiters;
+    task.waiters = [];
     let done: Round<Result>;
     try {
       done = await work(key);
@@ -66,7 +104,9 @@ export function createKeyedQueue<Key, Result>(options: KeyedQueueOptions<Key, Re
       return false;
     }
     for (const { resolve } of waiters) resolve(done.result);
-    if (asked()) return false;
+    if (task.waiters.length === 0 && waitingForIdle.length === 0 && confirmWithin > 0) await pause(task);
+    // The next round looks as well.
+    if (task.waiters.length > 0) return false;
     try {
       return !(await done.confirm());
     } catch (error) {
@@ -75,21 +115,18 @@ export function createKeyedQueue<Key, Result>(options: KeyedQueueOptions<Key, Re
     }
   };
 
-  const runTask = async (key: Key, id: string): Promise<void> => {
+  const runTask = async (key: Key, id: string, task: Task<Result>): Promise<void> => {
     await takeSlot();
     try {
       let unconfirmed = 0;
       for (;;) {
-        const waiters = tasks.get(id) ?? [];
-        tasks.set(id, []);
-        const asked = (): boolean => (tasks.get(id)?.length ?? 0) > 0;
-        const again = await round(key, waiters, asked);
+        const again = await round(key, task);
         unconfirmed = again ? unconfirmed + 1 : 0;
         if (unconfirmed > MAXIMUM_UNCONFIRMED_ROUNDS) {
           onUnconfirmed(key, new Error(`changed during each of ${MAXIMUM_UNCONFIRMED_ROUNDS + 1} rounds of work`));
           unconfirmed = 0;
         }
-        if (unconfirmed === 0 && !asked()) return;
+        if (unconfirmed === 0 && task.waiters.length === 0) return;
       }
     } finally {
       tasks.delete(id);
@@ -102,20 +139,25 @@ export function createKeyedQueue<Key, Result>(options: KeyedQueueOptions<Key, Re
     run(key) {
       const id = identity(key);
       return new Promise<Result>((resolve, reject) => {
-        const waiters = tasks.get(id);
-        if (waiters) {
-          waiters.push({ resolve, reject });
+        const known = tasks.get(id);
+        if (known) {
+          known.waiters.push({ resolve, reject });
+          known.goOn();
           return;
         }
-        tasks.set(id, [{ resolve, reject }]);
-        void runTask(key, id);
+        const task = { waiters: [{ resolve, reject }], goOn: NOTHING_TO_END };
+        tasks.set(id, task);
+        void runTask(key, id, task);
       });
     },
     get depth() {
       return tasks.size;
     },
     async idle() {
-      if (tasks.size > 0) await new Promise<void>(resolve => waitingForIdle.push(resolve));
+      if (tasks.size === 0) return;
+      const idle = new Promise<void>(resolve => waitingForIdle.push(resolve));
+      endPauses();
+      await idle;
     },
   };
 }

@@ -1,4 +1,5 @@
 import { loadavg, cpus, totalmem } from "node:os";
+import { messageOf } from "../../capabilities/operations/logging";
 import { installPeprStore } from "../support/pepr-store";
 import type { PartOfBench } from "./options";
 import { measureBurst } from "./parts/burst";
@@ -36,8 +37,13 @@ export async function runBench(
   for (const part of parts) {
     if (part !== "start") await stopMlflow();
     const start = performance.now();
-    results = { ...results, ...(await measure[part]()) };
-    world.say(`${part}: measured in ${((performance.now() - start) / 1000).toFixed(0)} s`);
+    try {
+      results = { ...results, ...(await measure[part]()) };
+      world.say(`${part}: measured in ${((performance.now() - start) / 1000).toFixed(0)} s`);
+    } catch (error) {
+      // What was measured before and what comes after is not lost with it.
+      world.problem(`${part}: ${messageOf(error)}`);
+    }
   }
   return results;
 }

@@ -36,6 +36,6 @@ export async function startMlflowWith(
   const empty = emptyDatabaseOf(options.python);
   if (existsSync(empty)) copyFileSync(empty, database);
   const script = path.join("test", "load", "populate_registry.py");
-  await run(options.python, [script, database, JSON.stringify(registry)], { environment: cleanEnvironment() });
+  await run(options.python, [script, database], { environment: cleanEnvironment(), input: JSON.stringify(registry) });
   return await startMlflow({ ...options, database });
 }

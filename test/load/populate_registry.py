@@ -2,7 +2,7 @@
 
 For registries of a size that takes minutes to register over HTTP. The server is started on the database afterwards.
 
-    python populate_registry.py DATABASE SPECIFICATION
+    python populate_registry.py DATABASE <SPECIFICATION
 
 SPECIFICATION is JSON: {"models": ["name", ...], "versions": 3, "tagged": 1500, "tag": "deploy", "runs": true}. Each model
 gets versions 1 to `versions`, with a run each if `runs`; the first `tagged` versions, counted over all models version by
@@ -40,7 +40,7 @@ def finished_run(run_id: str, model: str) -> SqlRun:
 
 
 def main() -> None:
-    database, specification = sys.argv[1], json.loads(sys.argv[2])
+    database, specification = sys.argv[1], json.load(sys.stdin)
     # Opening it makes the default experiment, which the runs belong to.
     store = SqlAlchemyStore(f"sqlite:///{database}", "mlflow-artifacts:/")
     tagged = specification["tagged"]

@@ -63,6 +63,12 @@ async function findPython(progress: (message: string) => void): Promise<string> 
   return (await pythonEnvironment(found.python, progress)).python;
 }
 
+/**
+ * The event loop that MLflow has by itself: uvloop is only there because MLServer is in the same environment. And a machine
+ * that is busy for some seconds is no reason to kill its processes.
+ */
+const UVICORN_OPTIONS = "--loop asyncio --timeout-worker-healthcheck 60";
+
 /** Starts the MLflow server of a run. */
 export async function startMlflowServer(
   run: Run,
@@ -85,6 +91,7 @@ export async function startMlflowServer(
       ...["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", String(port)],
       ...["--backend-store-uri", `sqlite:///${database}`],
       ...["--artifacts-destination", options.artifactsDestination ?? join(run.directory, "artifacts")],
+      ...["--uvicorn-opts", UVICORN_OPTIONS],
       ...(workers === undefined ? [] : ["--workers", String(workers)]),
     ],
     environment: { ...mlflowEnvironment(), PATH: pathWith(dirname(python)), ...environment },
