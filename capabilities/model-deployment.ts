@@ -21,6 +21,9 @@ const API_SERVER_DEADLINE = 15_000;
 /** Annotation with the name of the account that made an InferenceService. */
 const CREATED_BY_ANNOTATION = "mlflow.created-by";
 
+/** kubernetes-fluent-client does not export its own constants for what a watch tells. */
+const isDeletion = (phase: string | undefined): boolean => phase === "DELETED";
+
 /** `pepr build` runs the module once, without a cluster or settings, only to see which actions it has. */
 const isBuild = process.env.PEPR_MODE === "build";
 /** `pepr dev` runs everything in one process; in a cluster the watcher polls and the others serve the endpoint. */
@@ -84,20 +87,20 @@ async function start(): Promise<Running> {
   return { settings, listener, ownUsername: await readOwnUsername(apiServer, log) };
 }
 
-function declareActions({ When }: Capability, running: Running | undefined): void {
+function declareActions(capability: Capability, running: Running | undefined): void {
+  const { When } = capability;
   const namespaces = running ? [running.settings.KUBE_NAMESPACE] : [];
 
   When(InferenceService)
     .IsCreatedOrUpdated()
     .InNamespace(...namespaces)
     .WithLabel(MANAGED_BY_LABEL, MANAGED_BY)
-    .Watch(async service => await running?.listener.observer.changed(service));
-
-  When(InferenceService)
-    .IsDeleted()
-    .InNamespace(...namespaces)
-    .WithLabel(MANAGED_BY_LABEL, MANAGED_BY)
-    .Watch(async service => await running?.listener.observer.deleted(service));
+    .Watch(async (service, phase) => {
+      const observer = running?.listener.observer;
+      await (isDeletion(phase) ? observer?.deleted(service) : observer?.changed(service));
+      leaveOnlyIdentity(service);
+    });
+  watchDeletionsToo(capability);
 
   When(InferenceService)
     .IsCreated()
@@ -121,6 +124,24 @@ function declareActions({ When }: Capability, running: Running | undefined): voi
       });
       return decision.allowed ? request.Approve() : request.Deny(decision.message, 403);
     });
+}
+
+/**
+ * Lets the watch tell of deletions as well. A second action for them would be a second watch, with a second copy of every
+ * object in memory. Pepr's runtime knows actions for any event, its fluent interface does not.
+ */
+function watchDeletionsToo({ bindings }: Capability): void {
+  for (const binding of bindings) if (binding.isWatch) binding.event = "*" as typeof binding.event;
+}
+
+/**
+ * kubernetes-fluent-client keeps every object of a watch for as long as it lives, and needs uid and resourceVersion of it:
+ * the rest is most of what a watcher of many services has in memory.
+ */
+function leaveOnlyIdentity(service: InferenceService): void {
+  delete service.spec;
+  delete service.status;
+  delete service.metadata?.managedFields;
 }
 
 function stopTheStart(error: unknown): never {

@@ -3,7 +3,7 @@ import type { ApiServer } from "./api-server";
 import { KubernetesError } from "./api-server";
 import { MANAGED_BY, MANAGED_BY_LABEL } from "./identity";
 import type { InferenceServiceObject } from "./rendering";
-import { liveSchema, describesService } from "./live-inference-service";
+import { describesService, listedSchema, liveSchema } from "./live-inference-service";
 import type { LiveInferenceService } from "./live-inference-service";
 import { API_VERSION, KIND } from "./template-checks";
 
@@ -15,10 +15,10 @@ const LIST_PAGE_SIZE = 500;
 
 const listSchema = z.object({
   metadata: z.object({ continue: z.string().optional() }).default({}),
-  items: z.array(liveSchema),
+  items: z.array(listedSchema),
 });
 
-/** A part of all InferenceServices with our label. */
+/** A part of all InferenceServices with our label, without their `managedFields`. */
 export interface InferenceServicePage {
   readonly items: readonly LiveInferenceService[];
   /** Names the next page for some minutes; undefined on the last. */

@@ -50,6 +50,16 @@ export const liveSchema = z.object({
     .default({ conditions: [] }),
 });
 
+/**
+ * One of many in a list: without who set which fields, which nobody asks of a list, and which is half of each object in
+ * memory.
+ */
+export const listedSchema = liveSchema.extend({
+  metadata: liveSchema.shape.metadata.extend({
+    managedFields: z.unknown().transform((): ManagedFieldsEntry[] => []),
+  }),
+});
+
 /** One entry of `metadata.managedFields`: who set which fields, and when. */
 export type ManagedFieldsEntry = z.output<typeof managedFieldsEntry>;
 

@@ -5,6 +5,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { bundleForNode } from "../support/replica-bundle";
 import { waitFor } from "../support/waiting";
+import packageJson from "../../package.json";
 import { createCertificates } from "../testbed/certificates";
 import { freePort } from "../testbed/ports";
 import { cleanEnvironment } from "../testbed/processes";
@@ -63,7 +64,7 @@ export async function startModuleUnderTest(options: ModuleOptions): Promise<Modu
       ...cleanEnvironment(),
       KUBECONFIG: kubeconfig,
       PEPR_WATCH_MODE: String(role === "watcher"),
-      PEPR_RESYNC_FAILURE_MAX: "1000000",
+      ...packageJson.pepr.env,
       PEPR_API_PATH: "unused",
       SSL_CERT_PATH: certificate,
       SSL_KEY_PATH: key,

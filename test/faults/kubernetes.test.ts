@@ -158,6 +158,8 @@ test.concurrent("KServe's admission refuses what the template makes", async cont
   await world.listener.stop();
   const settings = { INFERENCE_SERVICE_TEMPLATE: REFUSED_TEMPLATE };
   const refused = await startModule(context, truth, mlflow.url, apiServer.kubeconfig, settings);
+  // The poll of the start, whose list is older than the change, would otherwise be the one that is waited for below.
+  await refused.listener.poll();
   await truth.change();
 
   const answers = [await refused.deliver(truth.added), await refused.deliver(truth.leaving, { action: "deleted" })];

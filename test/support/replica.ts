@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
+import packageJson from "../../package.json";
 import { createCertificates } from "../testbed/certificates";
 import { freePort } from "../testbed/ports";
 import { cleanEnvironment } from "../testbed/processes";
@@ -99,7 +100,7 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
         ...cleanEnvironment(),
         KUBECONFIG: kubeconfig,
         PEPR_WATCH_MODE: String(role === "watcher"),
-        PEPR_RESYNC_FAILURE_MAX: "1000000",
+        ...packageJson.pepr.env,
         PEPR_RESYNC_DELAY_SECONDS: "1",
         PEPR_API_PATH: "unused",
         SSL_CERT_PATH: tlsCertificate,
