@@ -1,7 +1,6 @@
-import { existsSync } from "node:fs";
-import path from "node:path";
 import { chromium } from "playwright-core";
 import type { Page } from "playwright-core";
+import { findChromium } from "../testbed/path-lookup";
 
 /** MLflow's own web page of one model version, in a real browser. */
 export interface ModelVersionPage {
@@ -12,20 +11,13 @@ export interface ModelVersionPage {
   close: () => Promise<void>;
 }
 
-const BROWSERS = ["chromium", "chromium-browser", "google-chrome"];
-
-function findBrowser(): string | undefined {
-  const directories = (process.env.PATH ?? "").split(path.delimiter);
-  return BROWSERS.flatMap(name => directories.map(directory => path.join(directory, name))).find(existsSync);
-}
-
 /** @throws Error when there is no Chromium on the PATH, or MLflow's page is not as it is known */
 export async function openModelVersionPage(
   mlflowTrackingUri: string,
   model: string,
   version: string,
 ): Promise<ModelVersionPage> {
-  const executablePath = findBrowser();
+  const executablePath = findChromium();
   if (executablePath === undefined)
     throw new Error("There is no Chromium on the PATH: install it, on Debian the package chromium.");
   // Chromium does not run as root in its sandbox; it only sees our own MLflow.
