@@ -35,7 +35,7 @@ import { createRoutes } from "./webhook/routes";
 import { createTlsOptions } from "./webhook/tls";
 
 /** Milliseconds for one call of MLflow; MLflow itself gives a delivery 30 s. */
-export const MLFLOW_DEADLINE = 10_000;
+const MLFLOW_DEADLINE = 10_000;
 
 /**
  * Model versions reconciled at the same time. Many, so that one search of MLflow serves many of them; how much goes to MLflow

@@ -7,15 +7,15 @@ export const MANAGED_BY_LABEL = "managed-by";
 export const MANAGED_BY = "mlflow-kserve-webhook-listener";
 
 /** Label (made valid) and annotation (in full): the registered model's name. */
-export const MODEL_KEY = "mlflow.model";
+const MODEL_KEY = "mlflow.model";
 /** Label and annotation: the version number. */
-export const VERSION_KEY = "mlflow.version";
+const VERSION_KEY = "mlflow.version";
 /** Label (made valid) and annotation (in full): the run that made the model, when there is one. */
-export const RUN_ID_KEY = "mlflow.run-id";
+const RUN_ID_KEY = "mlflow.run-id";
 /** Annotation: the experiment of that run. */
-export const EXPERIMENT_ID_KEY = "mlflow.experiment-id";
+const EXPERIMENT_ID_KEY = "mlflow.experiment-id";
 /** Annotation: the version's `source` as MLflow has it. */
-export const SOURCE_KEY = "mlflow.source";
+const SOURCE_KEY = "mlflow.source";
 
 /** All keys that are ours, in labels and annotations alike: a template cannot give them values of its own. */
 export const IDENTITY_KEYS: readonly string[] = [

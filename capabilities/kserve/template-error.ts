@@ -34,7 +34,7 @@ export class TemplateError extends Error {
 }
 
 /** The line and column of an offset into a text. */
-export function placeAt(text: string, offset: number): Place {
+function placeAt(text: string, offset: number): Place {
   const before = text.slice(0, offset);
   return { line: before.split("\n").length, column: offset - before.lastIndexOf("\n") };
 }

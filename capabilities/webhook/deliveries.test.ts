@@ -9,8 +9,9 @@ import { createMetrics } from "../operations/metrics";
 import { ForeignObjectError, RefusedError } from "../reconciliation/errors";
 import type { Outcome } from "../reconciliation/reconciler";
 import { createDeliveryHandler } from "./deliveries";
-import { errorAnswer } from "./http-server";
-import type { HttpRequest, JsonAnswer } from "./http-server";
+import { errorAnswer } from "./answers";
+import type { JsonAnswer } from "./answers";
+import type { HttpRequest } from "./http-server";
 import { BodyError } from "./request-body";
 import { sign } from "./signature";
 

@@ -6,8 +6,9 @@ import { deferred, rejectionOf } from "../../test/support/unit/outcomes";
 import { sendRaw, statusesIn } from "../../test/support/unit/raw-http";
 import { recordingLog } from "../../test/support/unit/recording-log";
 import type { RecordedLine } from "../../test/support/unit/recording-log";
-import { MAXIMUM_BODY_SIZE, startHttpServer } from "./http-server";
+import { startHttpServer } from "./http-server";
 import type { Handler, HttpServer, Routes } from "./http-server";
+import { MAXIMUM_BODY_SIZE } from "./request-body";
 
 interface RunningServer {
   readonly server: HttpServer;

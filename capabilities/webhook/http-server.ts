@@ -12,10 +12,6 @@ import type { ConnectionLimits, Connections } from "./connections";
 import { BodyError, createBodyReader } from "./request-body";
 import type { TlsFiles } from "./tls";
 
-export { errorAnswer } from "./answers";
-export type { Answer, JsonAnswer } from "./answers";
-export { BodyError, MAXIMUM_BODY_SIZE } from "./request-body";
-
 export interface HttpRequest {
   /** Goes back as `x-request-id`: MLflow's delivery id where it is a plain token, else one of our own. */
   readonly id: string;

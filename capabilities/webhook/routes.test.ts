@@ -7,7 +7,7 @@ import { KubernetesError } from "../kserve/api-server";
 import type { InferenceServices } from "../kserve/inference-services";
 import type { ModuleStatus } from "../operations/health";
 import { createMetrics } from "../operations/metrics";
-import type { Answer } from "./http-server";
+import type { Answer } from "./answers";
 import { createRoutes } from "./routes";
 import type { RouteOptions } from "./routes";
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { fakeCluster } from "../../test/support/unit/fake-cluster";
 import type { InferenceServicePage } from "../kserve/inference-services";
-import type { Answer } from "./http-server";
+import type { Answer } from "./answers";
 import { createServicesHandler } from "./services-handler";
 
 describe("createServicesHandler", () => {

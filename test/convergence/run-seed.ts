@@ -22,7 +22,7 @@ export interface Played {
 const SHORT = 4000;
 
 /** The plan of a short run on this lane. */
-export function shortPlan(seed: number, lane: Lane): Plan {
+function shortPlan(seed: number, lane: Lane): Plan {
   const pausable = (["mlflow", "kube-apiserver"] as const).filter(part => lane.parts[part] !== undefined);
   return generatePlan(seed, { duration: SHORT, steps: [40, 80], pausable, restartable: [] });
 }

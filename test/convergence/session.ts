@@ -54,7 +54,7 @@ export interface Session {
 const SECRET = "known to MLflow, the module and this test";
 
 /** Seconds, the least that the module takes. */
-export const POLLING_INTERVAL = 10;
+const POLLING_INTERVAL = 10;
 
 /** Older deliveries must be refused; a little more than the 300 s that the module allows. */
 const SURELY_TOO_OLD = 305;

@@ -17,7 +17,7 @@ const NUMBERS = [
 const BROKEN = ["", "NaN", "Infinity", "01", "+1", "1.", ".5", "'a'", "undefined", "tru", "[1,]", "{,}", '{"a":}', '"'];
 
 /** A text as a JSON string, in one of the ways to write it: with escapes, or as it is (which UTF-8 then garbles). */
-export function quoted(text: fc.Arbitrary<string>): fc.Arbitrary<string> {
+function quoted(text: fc.Arbitrary<string>): fc.Arbitrary<string> {
   return fc.tuple(text, fc.boolean()).map(([value, escaped]) => {
     const json = JSON.stringify(value);
     if (!escaped) return json;

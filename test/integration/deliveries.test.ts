@@ -1,5 +1,5 @@
 import { describe, expect, inject, it } from "vitest";
-import { MAXIMUM_BODY_SIZE } from "../../capabilities/webhook/http-server";
+import { MAXIMUM_BODY_SIZE } from "../../capabilities/webhook/request-body";
 import { startListener, uniqueModel } from "../support/listener-fixture";
 import { openRegistry } from "../support/mlflow-registry";
 import { waitFor } from "../support/waiting";

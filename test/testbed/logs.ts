@@ -22,7 +22,7 @@ export function createLogDirectory(): string {
 }
 
 /** The last lines of a log; empty when there is none. */
-export function lastLines(file: string, count = 15): string {
+function lastLines(file: string, count = 15): string {
   if (!existsSync(file)) return "";
   return readFileSync(file, "utf8").trimEnd().split("\n").slice(-count).join("\n");
 }
