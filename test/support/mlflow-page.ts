@@ -11,6 +11,9 @@ export interface ModelVersionPage {
   close: () => Promise<void>;
 }
 
+/** Milliseconds for the page to load, or to show what was done, on a machine that is busy with other tests. */
+const TIMEOUT = 120_000;
+
 /** @throws Error when there is no Chromium on the PATH, or MLflow's page is not as it is known */
 export async function openModelVersionPage(
   mlflowTrackingUri: string,
@@ -24,6 +27,7 @@ export async function openModelVersionPage(
   const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
   try {
     const view = await browser.newPage();
+    view.setDefaultTimeout(TIMEOUT);
     await view.goto(`${mlflowTrackingUri}/#/models/${encodeURIComponent(model)}/versions/${version}`);
     await showTags(view);
     return {
