@@ -39,7 +39,8 @@ export function causeOf(live: LiveInferenceService): string | undefined {
   return `${ready.message} Its log: kubectl logs -n ${namespace} -l ${selector} --all-containers`;
 }
 
-function conditionOf(
+/** What KServe says under one type of condition, `Ready` for the service as a whole; undefined when it says nothing yet. */
+export function conditionOf(
   live: LiveInferenceService,
   type: string,
 ): LiveInferenceService["status"]["conditions"][number] | undefined {

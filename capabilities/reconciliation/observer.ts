@@ -2,7 +2,7 @@ import { keyOf } from "../kserve/identity";
 import { FIELD_MANAGER } from "../kserve/inference-services";
 import { describesService, parseLive } from "../kserve/live-inference-service";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
-import { causeOf, hasFailedToLoad } from "../kserve/service-state";
+import { causeOf, conditionOf, hasFailedToLoad } from "../kserve/service-state";
 import type { ModelVersionKey } from "../model-version-key";
 import { BoundedCache } from "../operations/bounded-cache";
 import type { Log } from "../operations/logging";
@@ -47,7 +47,7 @@ export function createObserver(
 
   const tellReadiness = (live: LiveInferenceService, key: ModelVersionKey): void => {
     const { name, uid, creationTimestamp } = live.metadata;
-    const condition = live.status.conditions.find(({ type }) => type === "Ready");
+    const condition = conditionOf(live, "Ready");
     if (condition === undefined) {
       // Seen before KServe has: what was ready when this process started says nothing about how long it took.
       if (lastTold.get(uid) === undefined) fresh.set(uid, true);

@@ -2,7 +2,7 @@ import { KubernetesError } from "../kserve/api-server";
 import { keyOf } from "../kserve/identity";
 import type { InferenceServicePage, InferenceServices } from "../kserve/inference-services";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
-import { causeOf, stateOf } from "../kserve/service-state";
+import { causeOf, conditionOf, stateOf } from "../kserve/service-state";
 import { messageOf } from "../operations/logging";
 import { busyAnswer, errorAnswer } from "./answers";
 import type { Handler } from "./http-server";
@@ -76,7 +76,7 @@ function parsePage(query: URLSearchParams): Page {
 function describeService(live: LiveInferenceService): Record<string, unknown> {
   const { name, namespace, creationTimestamp, deletionTimestamp } = live.metadata;
   const key = keyOf(live.metadata);
-  const ready = live.status.conditions.find(condition => condition.type === "Ready");
+  const ready = conditionOf(live, "Ready");
   const decided = ready?.lastTransitionTime ?? "";
   return {
     name,
