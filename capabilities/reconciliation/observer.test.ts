@@ -53,7 +53,7 @@ describe("changedLastByOthers", () => {
     ["we were last", changedBy(entry("kubectl-edit", 1), entry(FIELD_MANAGER, 2)), false],
     ["somebody else was last", OTHERS, true],
     ["somebody else was last, whatever the order", changedBy(entry("kubectl-edit", 2), entry(FIELD_MANAGER, 1)), true],
-    ["both were in the same second", changedBy(entry(FIELD_MANAGER, 1), entry("kubectl-edit", 1)), false],
+    ["both were in the same second", changedBy(entry("kubectl-edit", 1), entry(FIELD_MANAGER, 1)), true],
     ["somebody else changed labels", changedBy(entry(FIELD_MANAGER, 1), entry("x", 2, "labels")), true],
     ["somebody else changed annotations", changedBy(entry(FIELD_MANAGER, 1), entry("x", 2, "annotations")), true],
     ["KServe wrote the status", changedBy(entry(FIELD_MANAGER, 1), entry("manager", 2, "f:status", "status")), false],

@@ -98,12 +98,15 @@ export function createObserver(
   };
 }
 
-/** Whether the newest change of the spec, labels or annotations, as `managedFields` tells it, is somebody else's. */
+/**
+ * Whether the newest change of the spec, labels or annotations, as `managedFields` tells it, may be somebody else's. Its
+ * times have seconds: of two changes within one, either may have been the last, and a reconcile for nothing costs two
+ * reads, where a change overlooked would stand until the next poll.
+ */
 export function changedLastByOthers(live: LiveInferenceService): boolean {
   const newest = live.metadata.managedFields
     .filter(describesService)
-    // Ours comes last among equals: times have seconds, and what we applied in the same second came after their change.
-    .sort((one, other) => one.time.localeCompare(other.time) || Number(isOurs(one)) - Number(isOurs(other)))
+    .sort((one, other) => one.time.localeCompare(other.time) || Number(isOurs(other)) - Number(isOurs(one)))
     .at(-1);
   return newest !== undefined && !isOurs(newest);
 }
