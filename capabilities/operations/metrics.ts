@@ -10,9 +10,12 @@ const ENTITIES = [
   ...["registered_model", "model_version", "model_version_tag", "model_version_alias"],
   ...["prompt", "prompt_version", "prompt_tag", "prompt_version_tag", "prompt_alias", "budget_policy"],
 ];
-const ACTIONS = ["created", "updated", "deleted", "set", "exceeded"];
-const OPERATIONS = ["create", "update", "delete", "unchanged", "ignored", "reconcile"];
-const OPERATION_STATUSES = ["success", "conflict", "refused", "mlflow_error", "kubernetes_error", "error"];
+/** The events that our webhook subscribes to are those of model version tags. */
+const TAG_ACTIONS = ["set", "deleted"];
+const ACTIONS = [...TAG_ACTIONS, "created", "updated", "exceeded"];
+/** What a reconcile did; of one that failed, `reconcile` is counted, as it is not known what it would have done. */
+const DONE = ["create", "update", "delete", "unchanged", "ignored"];
+const FAILURES = ["conflict", "refused", "mlflow_error", "kubernetes_error", "error"];
 const MLFLOW_ERRORS = ["unreachable", "unauthorized", "refused", "unexpected"];
 const KUBERNETES_ERRORS = [
   ...["BadRequest", "Unauthorized", "Forbidden", "NotFound", "AlreadyExists", "Conflict", "BeingDeleted", "Expired"],
@@ -122,10 +125,12 @@ export function createMetrics(): Metrics {
   });
 
   // Present from the start: what is counted for the first time would else be no increase.
+  for (const action of TAG_ACTIONS) events.inc({ entity: "model_version_tag", action }, 0);
   for (const reason of REJECTIONS) rejected.inc({ reason }, 0);
   for (const kind of MLFLOW_ERRORS) mlflowErrors.inc({ kind }, 0);
   for (const reason of KUBERNETES_ERRORS) kubernetesErrors.inc({ reason }, 0);
-  for (const status of OPERATION_STATUSES) operations.inc({ operation: "reconcile", status }, 0);
+  for (const operation of DONE) operations.inc({ operation, status: "success" }, 0);
+  for (const status of FAILURES) operations.inc({ operation: "reconcile", status }, 0);
   const setMode = (now: Mode): void => {
     for (const one of MODES) mode.set({ mode: one }, one === now ? 1 : 0);
   };
@@ -139,7 +144,10 @@ export function createMetrics(): Metrics {
       rejected.inc({ reason });
     },
     operation: (operation, status) => {
-      operations.inc({ operation: known(OPERATIONS, operation), status: known(OPERATION_STATUSES, status) });
+      operations.inc({
+        operation: known([...DONE, "reconcile"], operation),
+        status: known(["success", ...FAILURES], status),
+      });
     },
     processed: seconds => {
       if (Number.isFinite(seconds)) processing.observe(seconds);
