@@ -71,15 +71,15 @@ describe.concurrent("the module", () => {
     });
   });
 
-  test("is asked to end (SIGTERM) with 10 deliveries in flight", async context => {
+  test("is asked to end (SIGTERM) with 20 deliveries in flight", async context => {
     const { truth, mlflow, startReplica } = await surround(context);
     const model = uniqueModel("in-flight");
     const keys: ModelVersionKey[] = [];
-    for (let version = 1; version <= 10; version++) {
+    for (let version = 1; version <= 20; version++) {
       keys.push(await truth.registry.register(model, "s3://models/x", { [truth.tag]: "true" }));
     }
     const endpoint = await startReplica({ role: "endpoint" });
-    mlflow.tamper = () => sleep(250);
+    mlflow.tamper = () => sleep(500);
     const inFlight = keys.map(key => deliver(endpoint.url, truth.tag, key));
     await waitFor("all deliveries at work", async () => (await queueDepth(endpoint.url)) === keys.length || undefined);
 
@@ -95,8 +95,8 @@ describe.concurrent("the module", () => {
     await truth.converged(keys);
     recordFault({
       group: "The module",
-      fault: "SIGTERM with 10 deliveries in flight, MLflow answering in a quarter of a second",
-      sent: "10 deliveries",
+      fault: "SIGTERM with 20 deliveries in flight, MLflow answering in half a second",
+      sent: "20 deliveries",
       answer: `${describeAnswers(answers)}; ended after ${seconds.toFixed(1)} s`,
       convergedAfter: 0,
       by: "the deliveries",
