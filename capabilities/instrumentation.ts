@@ -52,12 +52,13 @@ export function countServices(
   metrics.observeServices(() => counts);
   return {
     ...services,
-    async listManaged() {
-      const live = await services.listManaged();
+    async *managedPages() {
       const now = { Ready: 0, NotReady: 0, Pending: 0, Deleting: 0 };
-      for (const one of live) now[stateOf(one)]++;
+      for await (const page of services.managedPages()) {
+        for (const one of page) now[stateOf(one)]++;
+        yield page;
+      }
       counts = now;
-      return live;
     },
   };
 }

@@ -6,6 +6,7 @@ import { KubernetesError } from "./api-server";
 import { createInferenceServices } from "./inference-services";
 import { parseLive } from "./live-inference-service";
 import type { InferenceServices } from "./inference-services";
+import { listManaged } from "../../test/support/managed-services";
 
 const COLLECTION = "/apis/serving.kserve.io/v1beta1/namespaces/models/inferenceservices";
 const LIVE = liveService();
@@ -64,7 +65,7 @@ describe("get", () => {
   });
 });
 
-describe("listManaged", () => {
+describe("managedPages", () => {
   it("asks for our label, page by page", async () => {
     const other = liveService({ model: "wine", version: "1" });
     const { services, requests } = servicesWith(({ query }) =>
@@ -72,7 +73,7 @@ describe("listManaged", () => {
         ? { metadata: { continue: "two" }, items: [LIVE] }
         : { metadata: { continue: "" }, items: [other] },
     );
-    expect(await services.listManaged()).toEqual([LIVE, other]);
+    expect(await listManaged(services)).toEqual([LIVE, other]);
     const first = { labelSelector: "managed-by=mlflow-kserve-webhook-listener", limit: "500" };
     expect(requests).toEqual([
       { method: "GET", path: COLLECTION, query: first },
@@ -88,7 +89,7 @@ describe("listManaged", () => {
     const { services } = servicesWith(request =>
       request.query?.continue === undefined ? { metadata: { continue: "two" }, items: [LIVE] } : second(),
     );
-    expect(await rejectionOf(services.listManaged())).toBeInstanceOf(KubernetesError);
+    expect(await rejectionOf(listManaged(services))).toBeInstanceOf(KubernetesError);
   });
 });
 

@@ -29,8 +29,8 @@ export interface InferenceServicePage {
 export interface InferenceServices {
   readonly namespace: string;
   get: (name: string) => Promise<LiveInferenceService | undefined>;
-  /** All with our label, or an error: never a part of them. */
-  listManaged: () => Promise<LiveInferenceService[]>;
+  /** All with our label, in parts; ends with an error rather than before the last. */
+  managedPages: () => AsyncIterable<readonly LiveInferenceService[]>;
   /**
    * One page of those with our label. A `next` that is too old fails with Expired (410), one that never was with
    * BadRequest (400).
@@ -121,15 +121,13 @@ export function createInferenceServices(apiServer: ApiServer, namespace: string)
       }
     },
 
-    async listManaged() {
-      const found: LiveInferenceService[] = [];
+    async *managedPages() {
       let next: string | undefined;
       do {
         const page = await listPage(LIST_PAGE_SIZE, next);
-        found.push(...page.items);
+        yield page.items;
         next = page.next;
       } while (next);
-      return found;
     },
 
     async apply(object, replaces) {

@@ -2,11 +2,17 @@ import { describe, expect, it } from "vitest";
 import { formatKey } from "../model-version-key";
 import type { ModelVersionKey } from "../model-version-key";
 import { createDeletionGuard } from "./deletion-guard";
+import type { Release } from "./deletion-guard";
 
 const LIMITS = { share: 0.5, count: 5, confirmations: 2 };
 
 function keys(count: number): ModelVersionKey[] {
   return Array.from({ length: count }, (_, index) => ({ model: `model-${index}`, version: "1" }));
+}
+
+/** All of so many may go. */
+function released(count: number): Release {
+  return { released: keys(count), held: 0 };
 }
 
 /** Answers yes for all but those given, and fails for those given as failing. */
@@ -31,7 +37,7 @@ describe("createDeletionGuard", () => {
     ["none", 0, 100],
   ])("lets %s go at once, without asking", async (_, unwanted, managed) => {
     const { asked, isUnwanted } = answers();
-    expect(await createDeletionGuard(LIMITS, isUnwanted).release(keys(unwanted), managed)).toEqual(keys(unwanted));
+    expect(await createDeletionGuard(LIMITS, isUnwanted).release(keys(unwanted), managed)).toEqual(released(unwanted));
     expect(asked).toEqual([]);
   });
 
@@ -41,9 +47,10 @@ describe("createDeletionGuard", () => {
   ])("holds %s until further passes confirmed each", async (_, unwanted, managed) => {
     const { asked, isUnwanted } = answers();
     const guard = createDeletionGuard(LIMITS, isUnwanted);
-    expect(await guard.release(keys(unwanted), managed)).toEqual([]);
-    expect(await guard.release(keys(unwanted), managed)).toEqual([]);
-    expect(await guard.release(keys(unwanted), managed)).toEqual(keys(unwanted));
+    const held = { released: [], held: unwanted };
+    expect(await guard.release(keys(unwanted), managed)).toEqual(held);
+    expect(await guard.release(keys(unwanted), managed)).toEqual(held);
+    expect(await guard.release(keys(unwanted), managed)).toEqual(released(unwanted));
     expect(asked).toHaveLength(3 * unwanted);
   });
 
@@ -54,11 +61,11 @@ describe("createDeletionGuard", () => {
     const guard = createDeletionGuard(LIMITS, key => current.isUnwanted(key));
     await guard.release(unwanted, 10);
     current = answers([wanted], [failing]);
-    await guard.release(unwanted, 10);
+    expect(await guard.release(unwanted, 10)).toEqual({ released: [], held: 9 });
     current = answers();
-    expect(await guard.release(unwanted, 10)).toEqual(others);
+    expect(await guard.release(unwanted, 10)).toEqual({ released: others, held: 2 });
     await guard.release(unwanted, 10);
-    expect(await guard.release(unwanted, 10)).toEqual(unwanted);
+    expect(await guard.release(unwanted, 10)).toEqual(released(10));
   });
 
   it("begins anew once a pass found no mass", async () => {
@@ -66,18 +73,18 @@ describe("createDeletionGuard", () => {
     await guard.release(keys(10), 10);
     await guard.release(keys(10), 10);
     await guard.release([], 10);
-    expect(await guard.release(keys(10), 10)).toEqual([]);
+    expect(await guard.release(keys(10), 10)).toEqual({ released: [], held: 10 });
   });
 
   it("holds what joins a mass later for as many passes of its own", async () => {
     const guard = createDeletionGuard(LIMITS, answers().isUnwanted);
     await guard.release(keys(9), 10);
     await guard.release(keys(10), 10);
-    expect(await guard.release(keys(10), 10)).toEqual(keys(9));
+    expect(await guard.release(keys(10), 10)).toEqual({ released: keys(9), held: 1 });
   });
 
   it("is switched off by a demand for no confirmation", async () => {
     const guard = createDeletionGuard({ ...LIMITS, confirmations: 0 }, answers().isUnwanted);
-    expect(await guard.release(keys(10), 10)).toEqual(keys(10));
+    expect(await guard.release(keys(10), 10)).toEqual(released(10));
   });
 });

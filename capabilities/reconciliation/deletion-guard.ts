@@ -15,6 +15,14 @@ export interface DeletionGuardLimits {
   readonly confirmations: number;
 }
 
+/** What becomes of the services that one pass would delete. */
+export interface Release {
+  /** Those that may go now. */
+  readonly released: readonly ModelVersionKey[];
+  /** Number of those that stay until further passes confirmed them; not counted are those that MLflow wants served. */
+  readonly held: number;
+}
+
 export interface DeletionGuard {
   /**
    * Decides which of the services that one pass would delete may go now. Normally all of them. A mass of them is held:
@@ -25,7 +33,7 @@ export interface DeletionGuard {
    * @param unwanted versions that have a service and were not among the tagged ones
    * @param managed number of all managed services
    */
-  release: (unwanted: readonly ModelVersionKey[], managed: number) => Promise<ModelVersionKey[]>;
+  release: (unwanted: readonly ModelVersionKey[], managed: number) => Promise<Release>;
 }
 
 /**
@@ -43,17 +51,20 @@ export function createDeletionGuard(
     async release(unwanted, managed) {
       if (!isMass(unwanted.length, managed, limits)) {
         confirmed = new Map();
-        return [...unwanted];
+        return { released: unwanted, held: 0 };
       }
       const before = confirmed;
       const now = new Map<string, number>();
+      let wanted = 0;
       await inParallel(unwanted, CONCURRENCY, async key => {
         // No answer confirms nothing: counting starts again.
-        const positive = await isUnwanted(key).catch(() => false);
-        if (positive) now.set(formatKey(key), (before.get(formatKey(key)) ?? 0) + 1);
+        const answer = await isUnwanted(key).catch(() => undefined);
+        if (answer === true) now.set(formatKey(key), (before.get(formatKey(key)) ?? 0) + 1);
+        else if (answer === false) wanted++;
       });
       confirmed = now;
-      return unwanted.filter(key => (now.get(formatKey(key)) ?? 0) > limits.confirmations);
+      const released = unwanted.filter(key => (now.get(formatKey(key)) ?? 0) > limits.confirmations);
+      return { released, held: unwanted.length - released.length - wanted };
     },
   };
 }

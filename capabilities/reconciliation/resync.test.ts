@@ -124,7 +124,16 @@ describe("resync", () => {
 
   it.each([
     ["MLflow's search", { searchTagged: () => Promise.reject(new MlflowError("unreachable", "down")) }, {}],
-    ["the list of services", {}, { listManaged: () => Promise.reject(new KubernetesError(410, "Expired", "down")) }],
+    [
+      "a page of services",
+      {},
+      {
+        async *managedPages() {
+          yield await Promise.resolve([liveService(WINE)]);
+          throw new KubernetesError(410, "Expired", "down");
+        },
+      },
+    ],
   ])("does nothing at all when %s fails", async (_, replaced, services) => {
     const { mlflow, cluster, reconciled, poll } = setUp([liveService(WINE)], replaced, services);
     mlflow.put(IRIS);

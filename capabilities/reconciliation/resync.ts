@@ -1,7 +1,6 @@
 import { keyOf } from "../kserve/identity";
 import type { InferenceServices } from "../kserve/inference-services";
-import type { LiveInferenceService } from "../kserve/live-inference-service";
-import type { MlflowReader, ModelVersion } from "../mlflow/client";
+import type { MlflowReader } from "../mlflow/client";
 import { formatKey } from "../model-version-key";
 import type { ModelVersionKey } from "../model-version-key";
 import { inParallel } from "../operations/in-parallel";
@@ -47,10 +46,9 @@ export interface ResyncReport {
  * @throws MlflowError or KubernetesError when one of the two lists is not to be had in full; nothing was done then
  */
 export async function resync(options: ResyncOptions): Promise<ResyncReport> {
-  const { mlflow, services, reconciler, reconcile, guard, deployTagKey, log } = options;
-  const [tagged, live] = await Promise.all([mlflow.searchTagged(deployTagKey), services.listManaged()]);
-  const { unsettled, unwanted } = await differences(tagged, live, reconciler, log);
-  const released = await guard.release(unwanted, live.length);
+  const { reconcile, guard, log } = options;
+  const { tagged, managed, unsettled, unwanted } = await differences(options);
+  const { released, held } = await guard.release(unwanted, managed);
 
   const counts = { created: 0, updated: 0, deleted: 0, failed: 0 };
   await Promise.all(
@@ -67,41 +65,54 @@ export async function resync(options: ResyncOptions): Promise<ResyncReport> {
       }
     }),
   );
-  return { tagged: tagged.length, managed: live.length, ...counts, held: unwanted.length - released.length };
+  return { tagged, managed, ...counts, held };
 }
 
-interface Differences {
+interface Differences extends Pick<ResyncReport, "tagged" | "managed"> {
   /** Tagged versions whose service is missing or differs. */
   readonly unsettled: readonly ModelVersionKey[];
   /** Versions that have a service and are not among the tagged ones. */
   readonly unwanted: readonly ModelVersionKey[];
 }
 
-async function differences(
-  tagged: readonly ModelVersion[],
-  live: readonly LiveInferenceService[],
-  reconciler: Reconciler,
-  log: Log,
-): Promise<Differences> {
-  const wanted = new Set(tagged.map(formatKey));
-  const liveByKey = new Map<string, LiveInferenceService>();
+/**
+ * Goes through the services page by page and keeps none of them: of many thousands, all at once would be most of what the
+ * process has in memory.
+ */
+async function differences({
+  mlflow,
+  services,
+  reconciler,
+  deployTagKey,
+  log,
+}: Omit<ResyncOptions, "reconcile" | "guard">): Promise<Differences> {
+  const tagged = new Map((await mlflow.searchTagged(deployTagKey)).map(version => [formatKey(version), version]));
+  const settled = new Set<string>();
   const unwanted: ModelVersionKey[] = [];
-  for (const service of live) {
-    const key = keyOf(service.metadata);
-    if (key === undefined) {
-      const { name, namespace } = service.metadata;
-      log.warn(
-        { inference_service: name, namespace },
-        "InferenceService carries our managed-by label but not our name and annotations; it is left untouched",
-      );
-    } else if (wanted.has(formatKey(key))) liveByKey.set(formatKey(key), service);
-    else if (service.metadata.deletionTimestamp === undefined) unwanted.push(key);
+  let managed = 0;
+  for await (const page of services.managedPages()) {
+    managed += page.length;
+    await inParallel(page, CONCURRENCY, async service => {
+      const key = keyOf(service.metadata);
+      if (key === undefined) {
+        const { name, namespace } = service.metadata;
+        log.warn(
+          { inference_service: name, namespace },
+          "InferenceService carries our managed-by label but not our name and annotations; it is left untouched",
+        );
+        return;
+      }
+      const version = tagged.get(formatKey(key));
+      if (version === undefined) {
+        if (service.metadata.deletionTimestamp === undefined) unwanted.push(key);
+        return;
+      }
+      // What cannot be rendered differs; its reconcile says why.
+      if (await reconciler.isSettled(version, service).catch(() => false)) settled.add(formatKey(key));
+    });
   }
-  const unsettled = await inParallel(tagged, CONCURRENCY, async version => {
-    const service = liveByKey.get(formatKey(version));
-    // What cannot be rendered differs; its reconcile says why.
-    const settled = service !== undefined && (await reconciler.isSettled(version, service).catch(() => false));
-    return settled ? [] : [{ model: version.model, version: version.version }];
-  });
-  return { unsettled: unsettled.flat(), unwanted };
+  const unsettled = [...tagged]
+    .filter(([id]) => !settled.has(id))
+    .map(([, { model, version }]): ModelVersionKey => ({ model, version }));
+  return { tagged: tagged.size, managed, unsettled, unwanted };
 }

@@ -12,6 +12,7 @@ import { watchPredictor } from "./predictor-progress";
 import type { Progress } from "./predictor-progress";
 import { MODEL, NAMESPACE } from "./stage";
 import type { Stage } from "./stage";
+import { listManaged } from "../support/managed-services";
 
 /** Measures of two flowers, an Iris setosa (0) and an Iris virginica (2). */
 export const FLOWERS: Rows = [
@@ -116,7 +117,7 @@ function untilReady(stage: Stage, version: string): Promise<Ready> {
 }
 
 async function findService({ services }: Stage, version: string): Promise<LiveInferenceService | undefined> {
-  const live = await services.listManaged();
+  const live = await listManaged(services);
   return live.find(({ metadata }) => {
     const key = keyOf(metadata);
     return key?.model === MODEL && key.version === version;

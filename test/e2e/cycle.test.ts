@@ -12,6 +12,7 @@ import type { ModuleProcess } from "../support/module-process";
 import { waitFor } from "../support/waiting";
 import { createNamespace, testKubectl } from "../testbed/namespaces";
 import { freePort } from "../testbed/ports";
+import { listManaged } from "../support/managed-services";
 
 const SECRET = "only the e2e test knows this";
 
@@ -66,7 +67,7 @@ describe.each([
       entry.message === message;
   const find = async (): Promise<LiveInferenceService | undefined> => {
     const apiServer = connectToApiServer(15_000, kubeConfigFrom(inject("kubeconfig")));
-    return (await createInferenceServices(apiServer, namespace).listManaged())[0];
+    return (await listManaged(createInferenceServices(apiServer, namespace)))[0];
   };
 
   it("on a model of MLflow 3 makes a Ready InferenceService, and taking the tag away takes it down", async () => {

@@ -16,6 +16,7 @@ import type { Answer } from "../support/listener-fixture";
 import { openRegistry } from "../support/mlflow-registry";
 import type { MlflowRegistry } from "../support/mlflow-registry";
 import { waitFor } from "../support/waiting";
+import { listManaged } from "../support/managed-services";
 
 /** Milliseconds within which everything has converged: two intervals of the poll, and time on a loaded machine. */
 const CONVERGENCE_TIMEOUT = 50_000;
@@ -83,7 +84,7 @@ export async function establishTruth(
     return live.map(identityOf);
   };
   const found = async (): Promise<string[]> =>
-    (await services.listManaged())
+    (await listManaged(services))
       .filter(isStaying)
       .map(({ metadata }) => metadata.name)
       .sort();

@@ -4,6 +4,7 @@ import { startListener, uniqueModel } from "../support/listener-fixture";
 import { openRegistry } from "../support/mlflow-registry";
 import { waitFor } from "../support/waiting";
 import { testKubectl } from "../testbed/namespaces";
+import { listManaged } from "../support/managed-services";
 
 const registry = openRegistry(inject("mlflowTrackingUri"));
 
@@ -96,7 +97,7 @@ describe("a delivery about the deploy tag", () => {
     for (const name of [`it's "quoted"`, "с пробелом", "{{name}} [x] # y", "a\nb"]) {
       const key = await registry.register(uniqueModel(name), "s3://models/any", { deploy: "true" });
       expect((await deliver(key)).body, name).toMatchObject({ action: "created" });
-      const live = await services.listManaged();
+      const live = await listManaged(services);
       expect(live.map(({ metadata }) => metadata.annotations["mlflow.model"])).toContain(key.model);
     }
   });

@@ -70,6 +70,8 @@ interface World {
   readonly proxy: ApiServerProxy;
   /** What was asked, once each, by its description. */
   readonly asked: ReadonlyMap<string, Access>;
+  /** Its processes, as they were started. */
+  readonly replicas: Replica[];
 }
 
 async function openWorld(manifests: readonly KubernetesObject[]): Promise<World> {
@@ -96,11 +98,11 @@ async function openWorld(manifests: readonly KubernetesObject[]): Promise<World>
     for (const one of accessesOf(request)) asked.set(describeAccess(one), one);
     return undefined;
   };
-  return { account, namespace, apiServer, proxy, asked };
+  return { account, namespace, apiServer, proxy, asked, replicas: [] };
 }
 
 /** Has the module do all that it ever does, in the two roles that its pods have. */
-async function liveThrough({ proxy, namespace, account, asked }: World): Promise<Replica[]> {
+async function liveThrough({ proxy, namespace, account, asked, replicas }: World): Promise<void> {
   // What Pepr's controller does before it starts the module.
   await installPeprStore(testKubectl(), proxy.kubeconfig);
   const { log, lines } = recordingLog();
@@ -126,11 +128,11 @@ async function liveThrough({ proxy, namespace, account, asked }: World): Promise
     const name = `permissions-${role}-${namespace}`;
     const options = { name, role, settings, kubeconfig: proxy.kubeconfig, logDirectory: inject("logDirectory") };
     const replica = await createReplica(options);
+    replicas.push(replica);
     await replica.start();
     return replica;
   };
-  const replicas = await Promise.all([start("watcher"), start("endpoint")]);
-  const endpoint = replicas[1];
+  const [, endpoint] = await Promise.all([start("watcher"), start("endpoint")]);
   const deliver = async (model: string): Promise<unknown> => {
     const body = eventOf(model);
     const { status, json } = await ask(endpoint.url, "/webhook", "POST", signed(body), body);
@@ -161,13 +163,13 @@ async function liveThrough({ proxy, namespace, account, asked }: World): Promise
   const source = { spec: { predictor: { model: { storageUri: "s3://somebody/else" } } } };
   await testKubectl()(["patch", "isvc", name, "-n", namespace, "--type=merge", "-p", JSON.stringify(source)]);
   await live(({ spec }) => JSON.stringify(spec).includes("s3://models/x"));
-  await testKubectl()(["delete", "isvc", name, "-n", namespace]);
+  // Made again within moments, it would be waited for without an end.
+  await testKubectl()(["delete", "isvc", name, "-n", namespace, "--wait=false"]);
   await live(({ metadata }) => metadata.uid !== first.metadata.uid);
   await registry.deleteTag(key, "deploy");
   expect(await deliver(key.model)).toMatchObject({ status: 200 });
   await waitFor("its end", async () => (await services.get(name)) === undefined || undefined, PATIENCE);
   await waitFor("the Events", () => asked.has(`create events in ${namespace}`) || undefined, PATIENCE);
-  return replicas;
 }
 
 function withoutNamespace({ verb, group, resource, subresource, name }: Access): Access {
@@ -187,15 +189,14 @@ describe.each([
   { form: "narrowed by k8s/components/one-namespace", manifests: () => narrowed },
 ])("the ServiceAccount $form", ({ manifests }) => {
   let world: World;
-  let replicas: Replica[] = [];
 
   beforeAll(async () => {
     world = await openWorld(manifests());
-    replicas = await liveThrough(world);
+    await liveThrough(world);
   }, 600_000);
 
   afterAll(async () => {
-    await Promise.all(replicas.map(replica => replica.kill()));
+    await Promise.all(world.replicas.map(replica => replica.kill()));
     await testKubectl()(["delete", "service", ENDPOINT_SERVICE, "-n", PEPR_NAMESPACE, "--ignore-not-found"]);
     await world.proxy.close();
     await world.account.remove();
@@ -206,7 +207,7 @@ describe.each([
     for (const [what, access] of world.asked) if (!(await isAllowed(world.apiServer, access))) refused.push(what);
 
     expect(refused).toEqual([]);
-    const lines = replicas.flatMap(({ logged }) => logged.map(line => JSON.stringify(line)));
+    const lines = world.replicas.flatMap(({ logged }) => logged.map(line => JSON.stringify(line)));
     expect(lines.filter(line => /forbidden|may not be read/i.test(line))).toEqual([]);
   });
 

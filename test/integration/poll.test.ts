@@ -11,6 +11,7 @@ import type { TamperingProxy } from "../support/tampering-proxy";
 import { startMlflow } from "../testbed";
 import type { MlflowServer } from "../testbed";
 import { testKubectl } from "../testbed/namespaces";
+import { listManaged } from "../support/managed-services";
 
 interface Deployed extends RunningListener {
   readonly registry: MlflowRegistry;
@@ -136,11 +137,11 @@ async function expectNothingIsDeleted(
   { listener, services, deployed, names }: Deployed,
   fault: () => void,
 ): Promise<void> {
-  const before = await services.listManaged();
+  const before = await listManaged(services);
   fault();
   await listener.poll();
   await listener.poll();
-  const after = await services.listManaged();
+  const after = await listManaged(services);
   expect(after.map(({ metadata }) => metadata.uid)).toEqual(before.map(({ metadata }) => metadata.uid));
   expect(await deployed()).toEqual(names);
 }

@@ -10,6 +10,7 @@ import type { LargeRegistry } from "./large-registry";
 import { measurePoll } from "./poll-cost";
 import type { PollCost } from "./poll-cost";
 import { countRequests } from "./request-count";
+import { listManaged } from "../support/managed-services";
 
 /** Versions in one page of MLflow's search, and services in one of the API server's list, as the module asks for them. */
 const [MLFLOW_PAGE, API_SERVER_PAGE] = [1000, 500];
@@ -54,7 +55,7 @@ export async function runScale(options: ScaleRunOptions): Promise<string[]> {
   };
   const expectDeployed = async (tagged: readonly ModelVersionKey[]): Promise<void> => {
     const expected = new Set(tagged.map(key => inferenceServiceName(key, namespace)));
-    const deployed = new Set((await services.listManaged()).map(({ metadata }) => metadata.name));
+    const deployed = new Set((await listManaged(services)).map(({ metadata }) => metadata.name));
     const missing = [...expected].filter(name => !deployed.has(name));
     const needless = [...deployed].filter(name => !expected.has(name));
     check(missing.length === 0, `${missing.length} tagged versions have no service, for example ${missing[0] ?? ""}`);

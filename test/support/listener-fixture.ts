@@ -14,6 +14,7 @@ import { createNamespace } from "../testbed/namespaces";
 import { kubeConfigFrom } from "./kube-config";
 import { recordingLog } from "./unit/recording-log";
 import type { RecordedLine } from "./unit/recording-log";
+import { listManaged } from "./managed-services";
 
 export const SECRET = "a secret that only MLflow and the module know";
 
@@ -110,7 +111,7 @@ export async function startListener(options: ListenerFixtureOptions = {}): Promi
     services,
     send,
     async deployed() {
-      const live = await services.listManaged();
+      const live = await listManaged(services);
       return live
         .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
         .map(({ metadata }) => metadata.name);

@@ -14,6 +14,7 @@ import { processorSeconds, processorSecondsOf } from "../processes";
 import type { BurstResults } from "../results";
 import { modelNames } from "../world";
 import type { World } from "../world";
+import { listManaged } from "../../support/managed-services";
 
 /** Processes of MLflow and delivery workers of each: ten in all, as one process of MLflow has by default. */
 const [PROCESSES, WORKERS_OF_EACH] = [2, 5];
@@ -61,7 +62,7 @@ export async function measureBurst(world: World): Promise<BurstResults> {
     await untilHandled(handled, models.length);
     const secondsToApply = (performance.now() - start) / 1000;
     const after = times();
-    const deployed = new Set((await services.listManaged()).map(({ metadata }) => metadata.name));
+    const deployed = new Set((await listManaged(services)).map(({ metadata }) => metadata.name));
     const lost = models.filter(model => !deployed.has(inferenceServiceName({ model, version: "1" }, namespace)));
     if (lost.length > 0) world.problem(`${lost.length} of ${models.length} tags of the burst were not deployed`);
     return {

@@ -16,6 +16,7 @@ import { modelNames, startFilledMlflow } from "../world";
 import type { World } from "../world";
 import { createBareApply, readBare } from "./limit";
 import type { BareApply } from "./limit";
+import { listManaged } from "../../support/managed-services";
 
 /** Each load is sent in so many pieces, in turn with the loads that it is compared with. */
 const TURNS = 2;
@@ -167,7 +168,7 @@ async function checkApplied(
   cpuRequest: string,
 ): Promise<void> {
   const services = createInferenceServices(connectToApiServer(30_000, kubeConfigFrom(kubeconfig)), namespace);
-  const specs = new Map((await services.listManaged()).map(({ metadata, spec }) => [metadata.name, spec]));
+  const specs = new Map((await listManaged(services)).map(({ metadata, spec }) => [metadata.name, spec]));
   const wrong = models.filter(model => {
     const spec = specs.get(inferenceServiceName({ model, version: "1" }, namespace));
     return !JSON.stringify(spec ?? {}).includes(`"cpu":"${cpuRequest}"`);

@@ -6,6 +6,9 @@ import type { LiveInferenceService } from "../../../capabilities/kserve/live-inf
 import type { InferenceServiceObject } from "../../../capabilities/kserve/rendering";
 import { NAMESPACE } from "./objects";
 
+/** So small that two services are on two pages. */
+const PAGE_SIZE = 1;
+
 /** A namespace's InferenceServices as an object, with the API server's rules about uid and resourceVersion. */
 export interface FakeCluster extends InferenceServices {
   readonly objects: Map<string, LiveInferenceService>;
@@ -23,11 +26,18 @@ export function fakeCluster(...objects: readonly LiveInferenceService[]): FakeCl
     written: [],
     beforeWrite: () => undefined,
     get: name => Promise.resolve(cluster.objects.get(name)),
-    listManaged: () => Promise.resolve([...cluster.objects.values()].filter(({ metadata }) => isManaged(metadata))),
-    listPage: async (limit, next = "0") => {
-      const all = await cluster.listManaged();
+    async *managedPages() {
+      let next: string | undefined;
+      do {
+        const page = await cluster.listPage(PAGE_SIZE, next);
+        yield page.items;
+        next = page.next;
+      } while (next !== undefined);
+    },
+    listPage: (limit, next = "0") => {
+      const all = [...cluster.objects.values()].filter(({ metadata }) => isManaged(metadata));
       const end = Number(next) + limit;
-      return { items: all.slice(Number(next), end), next: end < all.length ? String(end) : undefined };
+      return Promise.resolve({ items: all.slice(Number(next), end), next: end < all.length ? String(end) : undefined });
     },
     ping: () => Promise.resolve(),
     async apply(object, replaces) {
