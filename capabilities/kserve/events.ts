@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { setImmediate as afterAnswers } from "node:timers/promises";
 import { BoundedCache } from "../operations/bounded-cache";
 import type { Log } from "../operations/logging";
 import { messageOf } from "../operations/logging";
@@ -37,7 +38,7 @@ export function createEventRecorder(
   now: () => number = () => performance.now(),
 ): EventRecorder {
   const recorded = new BoundedCache<number>(CAPACITY);
-  // One after the other, so that hundreds of them do not hold up the Applies that they tell of.
+  // One after the other, so that hundreds of them do not hold up the Applies that they tell of, nor the answers.
   let last = Promise.resolve();
   let waiting = 0;
   return ({ type, reason, message, name, uid }) => {
@@ -68,6 +69,7 @@ export function createEventRecorder(
       reportingInstance: process.env.HOSTNAME ?? "mlflow-kserve",
     };
     const send = async (): Promise<void> => {
+      await afterAnswers();
       try {
         await apiServer({ method: "POST", path: `/api/v1/namespaces/${namespace}/events`, body });
       } catch (error) {
