@@ -42,6 +42,8 @@ export interface DeliveryLevel {
   readonly reads: LoadSummary;
   /** Server-side applies of the same objects. */
   readonly applies: LoadSummary;
+  /** One such read and then one such Apply, of objects of their own, by the same client. */
+  readonly inTurn: LoadSummary;
   /** Deliveries per second that one such read and one such Apply each would allow. */
   readonly limit: number;
   readonly deliveries: LoadSummary;

@@ -42,10 +42,10 @@ export function textTables(results: BenchResults): string[] {
 function limits({ levels, keptConnectionRead }: DeliveryResults): Table {
   return {
     title: "The limit: what MLflow and the API server do when nothing else is asked of them",
-    head: ["", "clients", "reads/s", "read p50", "applies/s", "Apply p50", "one of both/s"],
-    rows: levels.map(({ kind, clients, reads, applies, limit }) => [
+    head: ["", "clients", "reads/s", "read p50", "applies/s", "Apply p50", "one of both/s", "p50 in turn"],
+    rows: levels.map(({ kind, clients, reads, applies, limit, inTurn }) => [
       ...[kind, String(clients), rate(reads.perSecond), time(reads.p50), rate(applies.perSecond), time(applies.p50)],
-      rate(limit),
+      ...[rate(limit), time(inTurn.p50)],
     ]),
     notes: [
       `A read over a kept connection takes MLflow ${time(keptConnectionRead.p50)} (p50); the reads above, and the module's, open a connection each.`,
@@ -56,20 +56,14 @@ function limits({ levels, keptConnectionRead }: DeliveryResults): Table {
 function deliveriesTable({ levels }: DeliveryResults): Table {
   return {
     title: "Deliveries: signed, each of another version, answered 200 after the Apply",
-    head: ["", "clients", "deliveries/s", "of the limit", "p50", "p95", "p99", "p50 of its parts"],
+    head: ["", "clients", "deliveries/s", "of the limit", "p50", "p95", "p99", "p50 of its parts", "of both in turn"],
     rows: levels.map(level => {
-      const { kind, clients, limit, deliveries, reads, applies } = level;
+      const { kind, clients, limit, deliveries, reads, applies, inTurn } = level;
       const { perSecond, p50, p95, p99 } = deliveries;
-      const parts = clients === 1 ? `${(p50 / (reads.p50 + applies.p50)).toFixed(2)} ×` : "";
+      const parts = clients === 1 ? ratio(p50 / (reads.p50 + applies.p50)) : "";
       return [
-        kind,
-        String(clients),
-        rate(perSecond),
-        percent(perSecond / limit),
-        time(p50),
-        time(p95),
-        time(p99),
-        parts,
+        ...[kind, String(clients), rate(perSecond), percent(perSecond / limit)],
+        ...[time(p50), time(p95), time(p99), parts, ratio(p50 / inTurn.p50)],
       ];
     }),
     notes: [comparison(levels)].filter(note => note !== ""),
@@ -159,7 +153,7 @@ function idleTable({ sizes, memory }: PollResults): Table {
       const both = bareSearch + bareList;
       return [
         ...[whole(versions), whole(tagged), time(bareSearch * 1000), time(bareList * 1000), time(both * 1000)],
-        ...[time(poll * 1000), `${(poll / both).toFixed(2)} ×`, ((poll * 1000) / tagged).toFixed(2)],
+        ...[time(poll * 1000), ratio(poll / both), ((poll * 1000) / tagged).toFixed(2)],
       ];
     }),
     notes:
@@ -226,6 +220,10 @@ function rate(perSecond: number): string {
 
 function time(milliseconds: number): string {
   return `${milliseconds >= 100 ? milliseconds.toFixed(0) : milliseconds.toFixed(1)} ms`;
+}
+
+function ratio(value: number): string {
+  return `${value.toFixed(2)} ×`;
 }
 
 function percent(share: number): string {

@@ -57,7 +57,8 @@ async function measureOnOneMlflow(world: World, kinds: readonly [Kind, ...Kind[]
   const warmUp = Math.ceil(count * WARM_UP);
   const models = modelNames("model", count * clients.length + warmUp);
   const mlflow = await startFilledMlflow(world, { models, runs });
-  const [namespace, bareNamespace] = [await world.createNamespace("delivered"), await world.createNamespace("bare")];
+  const namespace = await world.createNamespace("delivered");
+  const bareNamespaces = [await world.createNamespace("bare"), await world.createNamespace("bare")] as const;
   const [reader, apiServer] = [freshConnections(mlflow.trackingUri), await apiServerClient(world.kubeconfig)];
   const levels: DeliveryLevel[] = [];
   try {
@@ -73,8 +74,10 @@ async function measureOnOneMlflow(world: World, kinds: readonly [Kind, ...Kind[]
         },
       });
       try {
-        const apply = createBareApply(bareNamespace, kind.cpuRequest, kind.action === "updated");
-        const bench = { world, mlflow, namespace, module, reader, apiServer, apply };
+        const [apply, applyInTurn] = bareNamespaces.map(one =>
+          createBareApply(one, kind.cpuRequest, kind.action === "updated"),
+        ) as [BareApply, BareApply];
+        const bench = { world, mlflow, namespace, module, reader, apiServer, apply, applyInTurn };
         await warm(bench, models.slice(0, warmUp), most(clients));
         for (const [index, level] of clients.entries()) {
           const from = warmUp + index * count;
@@ -103,6 +106,8 @@ interface Bench {
   readonly reader: BareClient;
   readonly apiServer: BareClient;
   readonly apply: BareApply;
+  /** In another namespace: of objects that were not applied before. */
+  readonly applyInTurn: BareApply;
 }
 
 async function warm({ module, apiServer, apply }: Bench, models: readonly string[], clients: number): Promise<void> {
@@ -114,13 +119,19 @@ async function warm({ module, apiServer, apply }: Bench, models: readonly string
 }
 
 async function measureLevel(
-  { world, mlflow, namespace, module, reader, apiServer, apply }: Bench,
+  { world, mlflow, namespace, module, reader, apiServer, apply, applyInTurn }: Bench,
   { kind, action, cpuRequest }: Kind,
   clients: number,
   models: readonly string[],
 ): Promise<DeliveryLevel> {
   const endpoint = keptConnections(module.url);
-  const loads: Record<"reads" | "applies" | "deliveries", Load[]> = { reads: [], applies: [], deliveries: [] };
+  const loads: Record<"reads" | "applies" | "inTurn" | "deliveries", Load[]> = {
+    ...{ reads: [], applies: [], inTurn: [], deliveries: [] },
+  };
+  const readAndApply = async (at: number): Promise<void> => {
+    await readBare(reader, nth(models, at));
+    await applyInTurn(apiServer, nth(models, at));
+  };
   const processor = { module: 0, mlflow: 0, apiServer: 0 };
   const times = (): typeof processor => ({
     module: processorSeconds(module.pid),
@@ -132,6 +143,7 @@ async function measureLevel(
     const count = Math.floor((models.length * (turn + 1)) / TURNS) - from;
     loads.reads.push(await runLoad(count, clients, at => readBare(reader, nth(models, at)), from));
     loads.applies.push(await runLoad(count, clients, at => apply(apiServer, nth(models, at)), from));
+    loads.inTurn.push(await runLoad(count, clients, readAndApply, from));
     const before = times();
     const deliverNext = (at: number): Promise<void> => deliver(endpoint, nth(models, at), action);
     loads.deliveries.push(await runLoad(count, clients, deliverNext, from));
@@ -143,7 +155,7 @@ async function measureLevel(
   await checkApplied(world, namespace, models, cpuRequest);
   const [reads, applies] = [summarize(...loads.reads), summarize(...loads.applies)];
   return {
-    ...{ kind, clients, reads, applies },
+    ...{ kind, clients, reads, applies, inTurn: summarize(...loads.inTurn) },
     limit: harmonicSum(reads.perSecond, applies.perSecond),
     deliveries: summarize(...loads.deliveries),
     processor,
