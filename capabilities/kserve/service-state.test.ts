@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { liveService } from "../../test/support/unit/objects";
-import { causeOf, hasFailedToLoad, stateOf } from "./service-state";
+import { causeOf, hasFailedToLoad, isStarting, stateOf } from "./service-state";
 
 const READY = { type: "Ready", status: "True", message: "" };
 const NOT_READY = { type: "Ready", status: "False", message: "Deployment does not have minimum availability." };
@@ -61,6 +61,21 @@ describe("causeOf", () => {
     expect(causeOf(failed({ reason: "ModelLoadFailed", message: "x".repeat(10_000) }))).toHaveLength(
       "ModelLoadFailed: ".length + 500,
     );
+  });
+});
+
+describe("isStarting", () => {
+  it.each([
+    ["the Deployment's progress is all that is said", { reason: "NewReplicaSetCreated", message: "Created" }, true],
+    ["nothing is said", {}, true],
+    ["a cause is said", { reason: "MinimumReplicasUnavailable", message: "no pods" }, false],
+    ["it is Ready", { status: "True" }, false],
+  ])("when %s", (_, more, expected) => {
+    expect(isStarting(service({ type: "Ready", status: "False", ...more }))).toBe(expected);
+  });
+
+  it("is not known of a service that KServe has not looked at", () => {
+    expect(isStarting(service())).toBe(false);
   });
 });
 

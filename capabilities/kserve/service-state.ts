@@ -15,6 +15,16 @@ export function hasFailedToLoad(live: LiveInferenceService): boolean {
   return live.status.modelStatus?.transitionStatus === "BlockedByFailedLoad";
 }
 
+/** Reasons of a Deployment's condition Progressing that its controller gives while pods are being made. */
+const PROGRESS = new Set(["NewReplicaSetCreated", "FoundNewReplicaSet", "ReplicaSetUpdated"]);
+
+/** Whether a service that is not Ready is only at its beginning: KServe gives no reason, or what its Deployment does now. */
+export function isStarting(live: LiveInferenceService): boolean {
+  const ready = conditionOf(live, "Ready");
+  if (ready === undefined || ready.status === "True") return false;
+  return PROGRESS.has(ready.reason) || (ready.reason === "" && ready.message === "");
+}
+
 /** What KServe's model server or storage initializer wrote is cut to this many characters. */
 const MAXIMUM_CAUSE_LENGTH = 500;
 

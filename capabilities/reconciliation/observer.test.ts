@@ -123,6 +123,7 @@ describe("readiness", () => {
     const { observer, lines } = setUp();
     await observer.changed(liveService(IRIS));
     await observer.changed(ready("False"));
+    await observer.changed(ready("False", { reason: "NewReplicaSetCreated", message: "Created new replica set" }));
     await observer.changed(ready("False", { reason: "Deploying", message: "no pods" }));
     await observer.changed(ready("False", { reason: "Deploying", message: "still no pods" }));
     await observer.changed(ready("True"));

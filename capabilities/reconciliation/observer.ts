@@ -2,7 +2,7 @@ import { keyOf } from "../kserve/identity";
 import { FIELD_MANAGER } from "../kserve/inference-services";
 import { describesService, parseLive } from "../kserve/live-inference-service";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
-import { causeOf, conditionOf, hasFailedToLoad } from "../kserve/service-state";
+import { causeOf, conditionOf, hasFailedToLoad, isStarting } from "../kserve/service-state";
 import type { ModelVersionKey } from "../model-version-key";
 import { BoundedCache } from "../operations/bounded-cache";
 import type { Log } from "../operations/logging";
@@ -57,8 +57,7 @@ export function createObserver(
     // A failed load is told once for each time that the service was Ready or on its way: its text has the time in it.
     const failed = hasFailedToLoad(live);
     const state = ready ? "Ready" : failed ? "failed" : "not Ready";
-    // What KServe gives no reason for is only the beginning.
-    if (state === "not Ready" && condition.reason === "" && condition.message === "") return;
+    if (state === "not Ready" && isStarting(live)) return;
     const before = lastTold.get(uid);
     if (before === state || (before === "failed" && state === "not Ready")) return;
     lastTold.set(uid, state);
