@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { endAsKubelet } from "../support/kubelet";
 import type { Replica } from "../support/replica";
 import type { Part, PartName } from "../testbed";
 import type { Faults } from "./faults";
@@ -8,6 +9,8 @@ import type { FaultOperation } from "./operations";
 export interface ProcessDriver {
   /** @returns false when the process was down already, or is none of ours */
   execute: (operation: ProcessOperation) => Promise<boolean>;
+  /** What the kubelet does when the liveness probe of a replica fails. */
+  restart: (replica: Replica) => Promise<boolean>;
   /** Starts and resumes whatever is down or frozen. */
   restoreAll: () => Promise<void>;
   /** How often a replica ended while it started, as a pod that is then started again. */
@@ -104,6 +107,13 @@ export function createProcessDriver(
         }
       }
     },
+
+    restart: replica =>
+      alone(replica, async () => {
+        faults.count("replica restarted by its liveness probe");
+        await endAsKubelet(replica);
+        await start(replica);
+      }),
 
     async restoreAll() {
       // What is busy starts by itself: each operation ends with that.

@@ -6,6 +6,7 @@ import { messageOf } from "../../capabilities/operations/logging";
 import { startApiServerProxy } from "../support/api-server-proxy";
 import { startDeliveryRelay } from "../support/delivery-relay";
 import { kubeConfigFrom } from "../support/kube-config";
+import { keepLive } from "../support/kubelet";
 import { createReplica } from "../support/replica";
 import type { Replica } from "../support/replica";
 import { startTamperingProxy } from "../support/tampering-proxy";
@@ -112,6 +113,8 @@ export async function openSession(lane: Lane, seed: number): Promise<Session> {
   const services = createInferenceServices(apiServer, namespace);
   const uidOf = async (name: string): Promise<string | undefined> => (await services.get(name))?.metadata.uid;
   let processes = createProcessDriver(replicas, lane.parts, faults);
+  const closed = new AbortController();
+  for (const replica of replicas) void keepLive(replica, closed.signal, () => processes.restart(replica));
   let failedStarts = 0;
   const environment = Object.fromEntries(
     Object.entries(settings).map(([name, value]) => [`MLFLOW_KSERVE_${name}`, value]),
@@ -262,6 +265,7 @@ export async function openSession(lane: Lane, seed: number): Promise<Session> {
     },
 
     async close() {
+      closed.abort();
       faults.end();
       await Promise.all([
         ...replicas.map(replica => replica.kill()),

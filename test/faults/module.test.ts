@@ -1,12 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import { beforeAll, describe, expect, inject, test, vi } from "vitest";
 import type { ModelVersionKey } from "../../capabilities/model-version-key";
 import { uniqueModel } from "../support/listener-fixture";
+import { endAsKubelet, keepLive } from "../support/kubelet";
 import { installPeprStore } from "../support/pepr-store";
 import { waitFor } from "../support/waiting";
 import { testKubectl } from "../testbed/namespaces";
 import { recordFault } from "./fault-table";
-import { endAsKubelet, queueDepth, settleAnswers, surround } from "./replicas";
+import { queueDepth, settleAnswers, surround } from "./replicas";
 import { deliver, describeAnswers } from "./truth";
 
 vi.setConfig({ maxConcurrency: 3, testTimeout: 180_000 });
@@ -172,7 +174,7 @@ describe.concurrent("the module", () => {
 
     await waitFor(
       "the drift to be corrected",
-      async () => (JSON.stringify(await specOf()) === JSON.stringify(spec) ? true : undefined),
+      async () => (isDeepStrictEqual(await specOf(), spec) ? true : undefined),
       60_000,
     );
     await truth.converged([...truth.kept, truth.leaving]);
@@ -191,6 +193,60 @@ describe.concurrent("the module", () => {
       answer: [...new Set(corrections)].join("; "),
       convergedAfter,
       by: "the new watch",
+      lost: "nothing",
+    });
+  });
+
+  test("cannot reach the API server when Pepr's part of it starts", async context => {
+    const { truth, apiServer, startReplica } = await surround(context);
+    apiServer.fault = ({ path }) => (path.includes("/peprstores") ? { kind: "cut before" } : undefined);
+    let watched = false;
+    apiServer.answered = ({ isWatch, path }) => {
+      if (isWatch && path.endsWith("/inferenceservices")) watched = true;
+    };
+    const settings = { POLLING_INTERVAL: "3600" };
+    const watcher = await startReplica({ role: "watcher", settings, waitForPepr: false });
+    // The poll is ours, and needs nothing of Pepr's.
+    await truth.remember();
+    await waitFor("Pepr's failure", () =>
+      watcher.logged.some(({ msg }) => msg === "Failed to create Pepr store") ? true : undefined,
+    );
+    apiServer.fault = () => undefined;
+
+    // Pepr does not try again: its liveness probe fails, and the kubelet starts the container again.
+    const start = performance.now();
+    const over = new AbortController();
+    context.onTestFinished(() => {
+      over.abort();
+    });
+    const lives: number[] = [];
+    void keepLive(watcher, over.signal, async failing => {
+      const { seconds } = await endAsKubelet(failing);
+      lives.push(seconds);
+      await failing.start();
+    });
+    await waitFor("the watch", () => watched || undefined, 90_000);
+    const restartedAfter = (performance.now() - start) / 1000;
+
+    const changed = truth.nameOf(truth.leaving);
+    const specOf = async (): Promise<unknown> => (await truth.services.get(changed))?.spec;
+    const spec = await specOf();
+    await testKubectl()([
+      ...["patch", "inferenceservice", changed, `--namespace=${truth.namespace}`, "--type=merge"],
+      `--patch=${JSON.stringify({ spec: { predictor: { model: { storageUri: "s3://somebody/else" } } } })}`,
+    ]);
+    await waitFor("the drift to be corrected", async () =>
+      isDeepStrictEqual(await specOf(), spec) ? true : undefined,
+    );
+
+    expect(lives).toHaveLength(1);
+    recordFault({
+      group: "The module",
+      fault: "the API server cannot be reached in the first seconds after the start, when Pepr reads its store",
+      sent: "nothing; others change a service after the restart",
+      answer: "neither watch nor admission; the liveness probe fails, the kubelet starts the container again",
+      convergedAfter: restartedAfter,
+      by: "the restart; the poll works meanwhile",
       lost: "nothing",
     });
   });

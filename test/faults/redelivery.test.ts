@@ -8,6 +8,7 @@ import { createMlflowTransport } from "../../capabilities/mlflow/transport";
 import { registerWebhook } from "../../capabilities/mlflow/webhook-registration";
 import type { ModelVersionKey } from "../../capabilities/model-version-key";
 import { SECRET, uniqueModel } from "../support/listener-fixture";
+import { endAsKubelet } from "../support/kubelet";
 import { installPeprStore } from "../support/pepr-store";
 import { startTamperingProxy } from "../support/tampering-proxy";
 import type { TamperingProxy } from "../support/tampering-proxy";
@@ -16,7 +17,7 @@ import { startMlflow } from "../testbed";
 import type { MlflowServer } from "../testbed";
 import { testKubectl } from "../testbed/namespaces";
 import { recordFault } from "./fault-table";
-import { endAsKubelet, queueDepth, surround } from "./replicas";
+import { queueDepth, surround } from "./replicas";
 import { rideOut, startWorld } from "./world";
 import type { World } from "./world";
 

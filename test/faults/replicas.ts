@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { TestContext } from "vitest";
 import { inject } from "vitest";
 import { startApiServerProxy } from "../support/api-server-proxy";
@@ -13,18 +12,20 @@ import { createNamespace } from "../testbed/namespaces";
 import { establishTruth } from "./truth";
 import type { Truth } from "./truth";
 
-/** Milliseconds between SIGTERM and SIGKILL that the kubelet gives Pepr's pods (terminationGracePeriodSeconds). */
-const GRACE_PERIOD = 5_000;
-
 /** What is around copies of the module that run as processes of their own, with Pepr's runtime. */
 export interface Surroundings {
   readonly truth: Truth;
   readonly mlflow: TamperingProxy;
   readonly apiServer: ApiServerProxy;
-  /** Starts a copy, which ends with the test; without a kubeconfig it goes through the proxy. */
+  /**
+   * Starts a copy, which ends with the test; without a kubeconfig it goes through the proxy. Waits until Pepr's part of it
+   * has started, unless `waitForPepr` is false: a fault that comes earlier is another one.
+   */
   startReplica: (
     options: Pick<ReplicaOptions, "role"> &
-      Partial<Pick<ReplicaOptions, "name" | "kubeconfig" | "settings" | "nodeOptions" | "environment">>,
+      Partial<Pick<ReplicaOptions, "name" | "kubeconfig" | "settings" | "nodeOptions" | "environment">> & {
+        readonly waitForPepr?: boolean;
+      },
   ) => Promise<Replica>;
 }
 
@@ -60,6 +61,7 @@ export async function surround(
       settings = {},
       nodeOptions = [],
       environment = {},
+      waitForPepr = true,
     }) {
       const replica = await createReplica({
         name: `${ownNamespace}-${name}`,
@@ -80,27 +82,10 @@ export async function surround(
       });
       onTestFinished(() => replica.kill());
       await replica.start();
+      if (waitForPepr) await replica.ready();
       return replica;
     },
   };
-}
-
-/** How a replica ended as the kubelet ends a pod: asked to, and killed when the pod's grace period is over. */
-export interface Ended {
-  /** Exit code, or the signal that ended it. */
-  readonly how: number | string;
-  readonly seconds: number;
-}
-
-export async function endAsKubelet(replica: Replica): Promise<Ended> {
-  const start = performance.now();
-  const over = new AbortController();
-  const ended = replica.terminate().finally(() => {
-    over.abort();
-  });
-  await Promise.race([ended, sleep(GRACE_PERIOD, undefined, { signal: over.signal }).catch(() => undefined)]);
-  if (replica.pid !== undefined) await replica.kill();
-  return { how: await ended, seconds: (performance.now() - start) / 1000 };
 }
 
 /** Answers to deliveries, and in words how many got none. */

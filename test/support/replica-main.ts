@@ -6,6 +6,6 @@ import { finishBeforeExit } from "../../capabilities/operations/termination";
 import packageJson from "../../package.json";
 
 void createModelDeployment().then(({ capability, stop }) => {
-  new PeprModule(packageJson, [capability], { deferStart: true }).start(0);
+  new PeprModule(packageJson, [capability], { deferStart: true }).start(Number(process.env.REPLICA_PEPR_PORT));
   finishBeforeExit(stop);
 });

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { request } from "node:https";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import packageJson from "../../package.json";
@@ -28,6 +29,13 @@ export interface Replica {
   readonly crashes: number;
   /** Starts it and waits until its endpoint listens. */
   start: () => Promise<void>;
+  /**
+   * Whether its liveness probe succeeds: Pepr has read its store then, which is when it begins to watch and to answer
+   * admission requests.
+   */
+  isLive: () => Promise<boolean>;
+  /** Waits until it is live. */
+  ready: () => Promise<void>;
   /** Ends it at once (SIGKILL), as a node that dies. */
   kill: () => Promise<void>;
   /** Asks it to end (SIGTERM), as the kubelet does. @returns its exit code, or the signal that ended it */
@@ -52,9 +60,12 @@ export interface ReplicaOptions {
 
 const START_TIMEOUT = 60_000;
 
+/** Milliseconds, as in Kubernetes when a probe does not say it. */
+const PROBE_TIMEOUT = 1_000;
+
 let prepared: Promise<{ bundle: string; tlsCertificate: string; tlsKey: string }> | undefined;
 
-/** What all replicas of this process share: the bundle, and a certificate for Pepr's own server, which nobody calls here. */
+/** What all replicas of this process share: the bundle, and a certificate for Pepr's own server. */
 function prepare(directory: string): Promise<{ bundle: string; tlsCertificate: string; tlsKey: string }> {
   prepared ??= (async () => {
     const [bundle, { server }] = await Promise.all([
@@ -75,7 +86,7 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   const { name, role, kubeconfig, logDirectory } = options;
   const { bundle, tlsCertificate, tlsKey } = await prepare(logDirectory);
   const logFile = path.join(logDirectory, `${name}.log`);
-  const port = await freePort();
+  const [port, peprPort] = [await freePort(), await freePort()];
   const url = `http://127.0.0.1:${port}`;
   const logged: LogLine[] = [];
   let crashes = 0;
@@ -103,6 +114,7 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
         ...packageJson.pepr.env,
         PEPR_RESYNC_DELAY_SECONDS: "1",
         PEPR_API_PATH: "unused",
+        REPLICA_PEPR_PORT: String(peprPort),
         SSL_CERT_PATH: tlsCertificate,
         SSL_KEY_PATH: tlsKey,
         ...Object.fromEntries(Object.entries(settings).map(([key, value]) => [`MLFLOW_KSERVE_${key}`, value])),
@@ -160,9 +172,34 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
         START_TIMEOUT,
       );
     },
+    isLive: () => answersProbe(peprPort),
+    async ready() {
+      await waitFor(
+        `Pepr's part of ${name} (log: ${logFile})`,
+        async () => (await answersProbe(peprPort)) || undefined,
+        START_TIMEOUT,
+      );
+    },
     async kill() {
       await end("SIGKILL");
     },
     terminate: () => end("SIGTERM"),
   };
+}
+
+/** The kubelet's probe of Pepr's own server. */
+function answersProbe(port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    // The kubelet does not look at the certificate either.
+    const target = { host: "127.0.0.1", port, path: "/healthz", rejectUnauthorized: false };
+    const asked = request({ ...target, timeout: PROBE_TIMEOUT }, answer => {
+      answer.resume();
+      resolve(answer.statusCode === 200);
+    });
+    asked.once("timeout", () => asked.destroy());
+    asked.once("error", () => {
+      resolve(false);
+    });
+    asked.end();
+  });
 }
