@@ -45,7 +45,8 @@ describe("with an MLflow that delivers", () => {
 
   it("registers one webhook with our events, and proves it", async () => {
     const url = await endpoint();
-    const kept = keep({ transport, url });
+    // Time enough for an MLflow whose processes are still starting: to fall back is not what this is about.
+    const kept = keep({ transport, url, startupTimeout: 30 });
 
     expect((await kept.reaches("webhook")).provenAt).toBeInstanceOf(Date);
 
