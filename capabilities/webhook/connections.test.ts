@@ -274,28 +274,3 @@ describe("a server that is being closed", () => {
     }
   });
 });
-
-describe("the id of an answer", () => {
-  const idOf = (raw: string): string | undefined => /\r\nx-request-id: (.*)\r\n/i.exec(raw)?.[1];
-  const ask = async (header: string): Promise<string | undefined> => {
-    const { server } = await start();
-    const raw = await sendRaw(server.port, `GET /services HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${header}\r\n`);
-    return idOf(raw);
-  };
-
-  it("is the delivery's, if that is a plain token", async () => {
-    const longest = "a".repeat(128);
-    expect(await ask("X-MLflow-Delivery-Id: 7d8f3c1e-A\r\n")).toBe("7d8f3c1e-A");
-    expect(await ask(`X-MLflow-Delivery-Id: ${longest}\r\n`)).toBe(longest);
-  });
-
-  it.each([
-    "",
-    "X-MLflow-Delivery-Id: a b\r\n",
-    "X-MLflow-Delivery-Id: a,b\r\n",
-    `X-MLflow-Delivery-Id: ${"a".repeat(129)}\r\n`,
-    "X-MLflow-Delivery-Id: é\r\n",
-  ])("is a new one otherwise (%#)", async header => {
-    expect(await ask(header)).toMatch(new RegExp(`^${UUID}$`));
-  });
-});

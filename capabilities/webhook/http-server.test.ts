@@ -33,6 +33,8 @@ async function start(more: Routes = {}): Promise<RunningServer> {
   return { server, url: `http://127.0.0.1:${server.port}`, lines, bodies };
 }
 
+const UUID = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}";
+
 /** fetch would keep its connections, and so the server of the next test waiting. */
 const CLOSE = { connection: "close" };
 
@@ -202,5 +204,30 @@ describe("closing the server", () => {
     response.resume();
     expect([response.statusCode, response.headers.connection]).toEqual([200, "close"]);
     await closing;
+  });
+});
+
+describe("the id of an answer", () => {
+  const idOf = (raw: string): string | undefined => /\r\nx-request-id: (.*)\r\n/i.exec(raw)?.[1];
+  const ask = async (header: string): Promise<string | undefined> => {
+    const { server } = await start();
+    const raw = await sendRaw(server.port, `GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${header}\r\n`);
+    return idOf(raw);
+  };
+
+  it("is the delivery's, if that is a plain token", async () => {
+    const longest = "a".repeat(128);
+    expect(await ask("X-MLflow-Delivery-Id: 7d8f3c1e-A\r\n")).toBe("7d8f3c1e-A");
+    expect(await ask(`X-MLflow-Delivery-Id: ${longest}\r\n`)).toBe(longest);
+  });
+
+  it.each([
+    "",
+    "X-MLflow-Delivery-Id: a b\r\n",
+    "X-MLflow-Delivery-Id: a,b\r\n",
+    `X-MLflow-Delivery-Id: ${"a".repeat(129)}\r\n`,
+    "X-MLflow-Delivery-Id: é\r\n",
+  ])("is a new one otherwise (%#)", async header => {
+    expect(await ask(header)).toMatch(new RegExp(`^${UUID}$`));
   });
 });
