@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { listManaged } from "../../test/support/managed-services";
 import { rejectionOf } from "../../test/support/unit/outcomes";
 import { liveService } from "../../test/support/unit/objects";
 import type { ApiServerRequest } from "./api-server";
@@ -6,7 +7,6 @@ import { KubernetesError } from "./api-server";
 import { createInferenceServices } from "./inference-services";
 import { parseLive } from "./live-inference-service";
 import type { InferenceServices } from "./inference-services";
-import { listManaged } from "../../test/support/managed-services";
 
 const COLLECTION = "/apis/serving.kserve.io/v1beta1/namespaces/models/inferenceservices";
 const LIVE = liveService();

@@ -121,14 +121,7 @@ export function createInferenceServices(apiServer: ApiServer, namespace: string)
       }
     },
 
-    async *managedPages() {
-      let next: string | undefined;
-      do {
-        const page = await listPage(LIST_PAGE_SIZE, next);
-        yield page.items;
-        next = page.next;
-      } while (next);
-    },
+    managedPages: () => pagesOf(listPage, LIST_PAGE_SIZE),
 
     async apply(object, replaces) {
       if (replaces !== undefined) {
@@ -162,6 +155,19 @@ export function createInferenceServices(apiServer: ApiServer, namespace: string)
       await apiServer({ method: "GET", path: collection, query: { limit: "1" } });
     },
   };
+}
+
+/** All pages of a list, one after the other, with at most `limit` objects each. @throws what a page's request throws */
+export async function* pagesOf(
+  listPage: InferenceServices["listPage"],
+  limit: number,
+): AsyncGenerator<readonly LiveInferenceService[], void> {
+  let next: string | undefined;
+  do {
+    const page = await listPage(limit, next);
+    yield page.items;
+    next = page.next;
+  } while (next !== undefined);
 }
 
 function parse<T>(schema: z.ZodType<T>, body: unknown): T {

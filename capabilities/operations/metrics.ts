@@ -15,7 +15,9 @@ const TAG_ACTIONS = ["set", "deleted"];
 const ACTIONS = [...TAG_ACTIONS, "created", "updated", "exceeded"];
 /** What a reconcile did; of one that failed, `reconcile` is counted, as it is not known what it would have done. */
 const DONE = ["create", "update", "delete", "unchanged", "ignored"];
+const OPERATIONS = [...DONE, "reconcile"];
 const FAILURES = ["conflict", "refused", "mlflow_error", "kubernetes_error", "error"];
+const RESULTS = ["success", ...FAILURES];
 const MLFLOW_ERRORS = ["unreachable", "unauthorized", "refused", "unexpected"];
 const KUBERNETES_ERRORS = [
   ...["BadRequest", "Unauthorized", "Forbidden", "NotFound", "AlreadyExists", "Conflict", "BeingDeleted", "Expired"],
@@ -144,10 +146,7 @@ export function createMetrics(): Metrics {
       rejected.inc({ reason });
     },
     operation: (operation, status) => {
-      operations.inc({
-        operation: known([...DONE, "reconcile"], operation),
-        status: known(["success", ...FAILURES], status),
-      });
+      operations.inc({ operation: known(OPERATIONS, operation), status: known(RESULTS, status) });
     },
     processed: seconds => {
       if (Number.isFinite(seconds)) processing.observe(seconds);

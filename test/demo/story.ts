@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { keyOf } from "../../capabilities/kserve/identity";
 import type { LiveInferenceService } from "../../capabilities/kserve/live-inference-service";
 import type { Timed } from "../support/data-scientist";
+import { listManaged } from "../support/managed-services";
 import type { LogEntry } from "../support/module-log";
 import { waitFor } from "../support/waiting";
 import { say } from "../support/command-output";
@@ -12,7 +13,6 @@ import { watchPredictor } from "./predictor-progress";
 import type { Progress } from "./predictor-progress";
 import { MODEL, NAMESPACE } from "./stage";
 import type { Stage } from "./stage";
-import { listManaged } from "../support/managed-services";
 
 /** Measures of two flowers, an Iris setosa (0) and an Iris virginica (2). */
 export const FLOWERS: Rows = [

@@ -6,13 +6,13 @@ import { hireDataScientist } from "../support/data-scientist";
 import type { DataScientist } from "../support/data-scientist";
 import { kubeConfigFrom } from "../support/kube-config";
 import { uniqueModel } from "../support/listener-fixture";
+import { listManaged } from "../support/managed-services";
 import type { LogEntry } from "../support/module-log";
 import { startModule } from "../support/module-process";
 import type { ModuleProcess } from "../support/module-process";
 import { waitFor } from "../support/waiting";
 import { createNamespace, testKubectl } from "../testbed/namespaces";
 import { freePort } from "../testbed/ports";
-import { listManaged } from "../support/managed-services";
 
 const SECRET = "only the e2e test knows this";
 

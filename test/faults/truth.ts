@@ -13,10 +13,10 @@ import { sign } from "../../capabilities/webhook/signature";
 import { kubeConfigFrom } from "../support/kube-config";
 import { SECRET, uniqueModel } from "../support/listener-fixture";
 import type { Answer } from "../support/listener-fixture";
+import { listManaged } from "../support/managed-services";
 import { openRegistry } from "../support/mlflow-registry";
 import type { MlflowRegistry } from "../support/mlflow-registry";
 import { waitFor } from "../support/waiting";
-import { listManaged } from "../support/managed-services";
 
 /** Milliseconds within which everything has converged: two intervals of the poll, and time on a loaded machine. */
 const CONVERGENCE_TIMEOUT = 50_000;

@@ -1,10 +1,10 @@
 import { describe, expect, inject, it } from "vitest";
 import { MAXIMUM_BODY_SIZE } from "../../capabilities/webhook/request-body";
 import { startListener, uniqueModel } from "../support/listener-fixture";
+import { listManaged } from "../support/managed-services";
 import { openRegistry } from "../support/mlflow-registry";
 import { waitFor } from "../support/waiting";
 import { testKubectl } from "../testbed/namespaces";
-import { listManaged } from "../support/managed-services";
 
 const registry = openRegistry(inject("mlflowTrackingUri"));
 

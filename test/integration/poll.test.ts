@@ -4,6 +4,7 @@ import { createMlflowTransport } from "../../capabilities/mlflow/transport";
 import { formatKey } from "../../capabilities/model-version-key";
 import { startListener, uniqueModel } from "../support/listener-fixture";
 import type { RunningListener } from "../support/listener-fixture";
+import { listManaged } from "../support/managed-services";
 import { openRegistry } from "../support/mlflow-registry";
 import type { MlflowRegistry } from "../support/mlflow-registry";
 import { startTamperingProxy } from "../support/tampering-proxy";
@@ -11,7 +12,6 @@ import type { TamperingProxy } from "../support/tampering-proxy";
 import { startMlflow } from "../testbed";
 import type { MlflowServer } from "../testbed";
 import { testKubectl } from "../testbed/namespaces";
-import { listManaged } from "../support/managed-services";
 
 interface Deployed extends RunningListener {
   readonly registry: MlflowRegistry;

@@ -4,13 +4,13 @@ import { inferenceServiceName } from "../../capabilities/kserve/names";
 import type { Listener } from "../../capabilities/listener";
 import type { ModelVersionKey } from "../../capabilities/model-version-key";
 import { kubeConfigFrom } from "../support/kube-config";
+import { listManaged } from "../support/managed-services";
 import { openRegistry } from "../support/mlflow-registry";
 import { countingLog, createPoller } from "./in-process-listener";
 import type { LargeRegistry } from "./large-registry";
 import { measurePoll } from "./poll-cost";
 import type { PollCost } from "./poll-cost";
 import { countRequests } from "./request-count";
-import { listManaged } from "../support/managed-services";
 
 /** Versions in one page of MLflow's search, and services in one of the API server's list, as the module asks for them. */
 const [MLFLOW_PAGE, API_SERVER_PAGE] = [1000, 500];

@@ -12,9 +12,9 @@ import type { RotatingSecret } from "../../capabilities/operations/rotating-secr
 import { sign } from "../../capabilities/webhook/signature";
 import { createNamespace } from "../testbed/namespaces";
 import { kubeConfigFrom } from "./kube-config";
+import { listManaged } from "./managed-services";
 import { recordingLog } from "./unit/recording-log";
 import type { RecordedLine } from "./unit/recording-log";
-import { listManaged } from "./managed-services";
 
 export const SECRET = "a secret that only MLflow and the module know";
 

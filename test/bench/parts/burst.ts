@@ -4,6 +4,7 @@ import { inferenceServiceName } from "../../../capabilities/kserve/names";
 import { createMlflowTransport } from "../../../capabilities/mlflow/transport";
 import { registerWebhook } from "../../../capabilities/mlflow/webhook-registration";
 import { kubeConfigFrom } from "../../support/kube-config";
+import { listManaged } from "../../support/managed-services";
 import { openRegistry } from "../../support/mlflow-registry";
 import { waitFor } from "../../support/waiting";
 import { startMlflowWith } from "../../load/large-registry";
@@ -14,7 +15,6 @@ import { processorSeconds, processorSecondsOf } from "../processes";
 import type { BurstResults } from "../results";
 import { modelNames } from "../world";
 import type { World } from "../world";
-import { listManaged } from "../../support/managed-services";
 
 /** Processes of MLflow and delivery workers of each: ten in all, as one process of MLflow has by default. */
 const [PROCESSES, WORKERS_OF_EACH] = [2, 5];

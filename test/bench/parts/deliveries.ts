@@ -3,6 +3,7 @@ import { createInferenceServices } from "../../../capabilities/kserve/inference-
 import { inferenceServiceName } from "../../../capabilities/kserve/names";
 import type { MlflowServer } from "../../testbed";
 import { kubeConfigFrom } from "../../support/kube-config";
+import { listManaged } from "../../support/managed-services";
 import { apiServerClient, freshConnections, keptConnections } from "../bare-client";
 import type { BareClient } from "../bare-client";
 import { harmonicSum, runLoad, summarize } from "../load";
@@ -16,7 +17,6 @@ import { modelNames, startFilledMlflow } from "../world";
 import type { World } from "../world";
 import { createBareApply, readBare } from "./limit";
 import type { BareApply } from "./limit";
-import { listManaged } from "../../support/managed-services";
 
 /** Each load is sent in so many pieces, in turn with the loads that it is compared with. */
 const TURNS = 2;

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { KubernetesError } from "../../../capabilities/kserve/api-server";
 import { isManaged } from "../../../capabilities/kserve/identity";
+import { pagesOf } from "../../../capabilities/kserve/inference-services";
 import type { InferenceServices } from "../../../capabilities/kserve/inference-services";
 import type { LiveInferenceService } from "../../../capabilities/kserve/live-inference-service";
 import type { InferenceServiceObject } from "../../../capabilities/kserve/rendering";
@@ -26,14 +27,7 @@ export function fakeCluster(...objects: readonly LiveInferenceService[]): FakeCl
     written: [],
     beforeWrite: () => undefined,
     get: name => Promise.resolve(cluster.objects.get(name)),
-    async *managedPages() {
-      let next: string | undefined;
-      do {
-        const page = await cluster.listPage(PAGE_SIZE, next);
-        yield page.items;
-        next = page.next;
-      } while (next !== undefined);
-    },
+    managedPages: () => pagesOf(cluster.listPage, PAGE_SIZE),
     listPage: (limit, next = "0") => {
       const all = [...cluster.objects.values()].filter(({ metadata }) => isManaged(metadata));
       const end = Number(next) + limit;
