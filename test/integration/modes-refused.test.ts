@@ -21,6 +21,7 @@ import {
   keep,
   listed,
   messages,
+  processesStarted,
   startMlflowForTest,
   transportTo,
 } from "../support/webhook-modes";
@@ -97,8 +98,9 @@ describe("with an MLflow in its default scheme policy, https only", () => {
 describe("without an encryption key", () => {
   it("names the cause, and leaves nothing in MLflow that its processes cannot read", async () => {
     const environment = { MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY: "", _MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY: "" };
-    const { trackingUri } = await startMlflowForTest({ environment, workers: 4 });
-    const transport = transportTo(trackingUri);
+    const mlflow = await startMlflowForTest({ environment, workers: 4 });
+    await processesStarted(mlflow, 4);
+    const transport = transportTo(mlflow.trackingUri);
     const url = await endpoint();
     const kept = keep({ transport, url });
 

@@ -15,6 +15,7 @@ import {
   keep,
   listed,
   messages,
+  processesStarted,
   transportTo,
   WEBHOOK_NAME,
 } from "../support/webhook-modes";
@@ -24,12 +25,13 @@ describe("with an MLflow that delivers", () => {
   let transport: MlflowTransport;
 
   beforeAll(async () => {
-    // As many server processes as MLflow has by default.
     mlflow = await startMlflow({
       python: inject("python"),
       logDirectory: inject("logDirectory"),
       environment: { MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES: "0" },
     });
+    // As many server processes as MLflow has by default.
+    await processesStarted(mlflow, 4);
     transport = transportTo(mlflow.trackingUri);
   });
 
@@ -45,7 +47,7 @@ describe("with an MLflow that delivers", () => {
 
   it("registers one webhook with our events, and proves it", async () => {
     const url = await endpoint();
-    // Time enough for an MLflow whose processes are still starting: to fall back is not what this is about.
+    // Time enough for a busy MLflow: to fall back is not what this is about.
     const kept = keep({ transport, url, startupTimeout: 30 });
 
     expect((await kept.reaches("webhook")).provenAt).toBeInstanceOf(Date);

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { afterEach, expect, inject } from "vitest";
 import { createMlflowTransport } from "../../capabilities/mlflow/transport";
 import type { MlflowTransport } from "../../capabilities/mlflow/transport";
@@ -53,6 +54,15 @@ export async function startMlflowForTest(options?: MlflowOptions): Promise<Mlflo
   const server = await startOwnMlflow(options);
   cleanUp.push(() => server.part.stop());
   return server;
+}
+
+/**
+ * Waits until so many processes of a server have started: it answers as soon as the first has, and who asks it then meets
+ * the same one each time.
+ */
+export async function processesStarted({ logFile }: MlflowServer, count: number): Promise<void> {
+  const started = (): number => readFileSync(logFile, "utf8").split("Application startup complete").length - 1;
+  await waitFor(`${count} processes of MLflow (log: ${logFile})`, () => started() >= count || undefined, 60_000);
 }
 
 /** Starts a keeper that checks every half second, until the end of the test. */

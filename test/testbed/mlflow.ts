@@ -30,6 +30,8 @@ export interface MlflowServer {
   /** Its base URL, http://127.0.0.1:<port>. */
   readonly trackingUri: string;
   readonly part: Part;
+  /** File with all that it writes. */
+  readonly logFile: string;
 }
 
 const extraRuns = new Set<Run>();
@@ -84,6 +86,7 @@ export async function startMlflowServer(
   // Copied only now: a server that is started again goes on with what it had.
   const database = options.database ?? join(run.directory, "mlflow.db");
   if (!existsSync(database) && existsSync(emptyDatabaseOf(python))) copyFileSync(emptyDatabaseOf(python), database);
+  const logName = existsSync(join(run.logDirectory, "mlflow.log")) ? `mlflow-${port}` : "mlflow";
   const definition: PartDefinition = {
     name: "mlflow",
     command: python,
@@ -96,11 +99,12 @@ export async function startMlflowServer(
     ],
     environment: { ...mlflowEnvironment(), PATH: pathWith(dirname(python)), ...environment },
     directory: run.directory,
-    logName: existsSync(join(run.logDirectory, "mlflow.log")) ? `mlflow-${port}` : "mlflow",
+    logName,
     isReady: () => answersOk(`${trackingUri}/health`),
     readyWithinSeconds: 240,
   };
-  return { trackingUri, part: await run.start(definition) };
+  const part = await run.start(definition);
+  return { trackingUri, part, logFile: join(run.logDirectory, `${logName}.log`) };
 }
 
 /** What an MLflow server needs in order to deliver webhooks to this machine, as a fresh set of variables. */
