@@ -34,6 +34,8 @@ export interface ClusterDriver {
   change: (operation: ObjectOperation) => Promise<boolean>;
   /** @returns false when there was an object of that name already. @throws KubernetesError */
   createForeign: (key: ModelVersionKey, variant: ForeignVariant) => Promise<boolean>;
+  /** Looks at what became of writes that got no answer because the API server was killed. @throws KubernetesError */
+  settleUnanswered: () => Promise<void>;
 }
 
 /** @param keepOff names of objects that they leave alone */
@@ -45,20 +47,24 @@ export function createClusterDriver(
 ): ClusterDriver {
   const collection = `/apis/serving.kserve.io/v1beta1/namespaces/${namespace}/inferenceservices`;
 
-  const write = async (request: ApiServerRequest): Promise<OwnedObject | undefined> => {
+  /** By name; with the uid of the object that was to be deleted. */
+  const unanswered = new Map<string, string | undefined>();
+
+  const write = async (name: string, request: ApiServerRequest, deletes?: string): Promise<OwnedObject | undefined> => {
     try {
       const query = { fieldManager: SOMEBODY };
       return (await apiServer({ query, ...request })).body as OwnedObject;
     } catch (error) {
       const missed = error instanceof KubernetesError && (error.status === 404 || error.status === 409);
       if (missed) return undefined;
+      if (error instanceof KubernetesError && error.reason === "NoAnswer") unanswered.set(name, deletes);
       throw error;
     }
   };
 
   const patch = async (name: string, body: unknown): Promise<boolean> => {
     const contentType = "application/merge-patch+json";
-    const written = await write({ method: "PATCH", path: `${collection}/${name}`, contentType, body });
+    const written = await write(name, { method: "PATCH", path: `${collection}/${name}`, contentType, body });
     if (written !== undefined) foreign.written(written, false);
     return written !== undefined;
   };
@@ -85,7 +91,7 @@ export function createClusterDriver(
           return await patch(name, { metadata: { labels: { [MANAGED_BY_LABEL]: MANAGED_BY } } });
         case "delete object": {
           const body = { apiVersion: "v1", kind: "DeleteOptions", preconditions: { uid } };
-          const gone = await write({ method: "DELETE", path: `${collection}/${name}`, query: {}, body });
+          const gone = await write(name, { method: "DELETE", path: `${collection}/${name}`, query: {}, body }, uid);
           if (gone !== undefined) foreign.deleted(uid);
           return gone !== undefined;
         }
@@ -95,9 +101,21 @@ export function createClusterDriver(
     async createForeign(key, variant) {
       const name = inferenceServiceName(key, namespace);
       const body = foreignObject(name, namespace, variant);
-      const made = await write({ method: "POST", path: collection, body });
+      const made = await write(name, { method: "POST", path: collection, body });
       if (made !== undefined) foreign.written(made, true);
       return made !== undefined;
+    },
+
+    async settleUnanswered() {
+      const { items } = (await apiServer({ method: "GET", path: collection })).body as { items: OwnedObject[] };
+      const live = new Map(items.map(object => [object.metadata.name, object]));
+      for (const [name, deletedUid] of unanswered) {
+        const object = live.get(name);
+        const isThere = object?.metadata.uid === deletedUid && object?.metadata.deletionTimestamp === undefined;
+        if (deletedUid !== undefined && !isThere) foreign.deleted(deletedUid);
+        if (object !== undefined) foreign.found(object);
+      }
+      unanswered.clear();
     },
   };
 }

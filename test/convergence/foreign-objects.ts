@@ -1,4 +1,4 @@
-import { keyOf } from "../../capabilities/kserve/identity";
+import { keyOf, MANAGED_BY } from "../../capabilities/kserve/identity";
 
 /** The part of an InferenceService that its owner writes, and what tells it from others. */
 export interface OwnedObject {
@@ -28,13 +28,15 @@ export interface ForeignObjects {
   written: (object: OwnedObject, created: boolean) => void;
   /** Somebody else deleted the object with this uid. */
   deleted: (uid: string) => void;
+  /** What is there where a write of somebody else's got no answer: it may have been done, or not. */
+  found: (object: OwnedObject) => void;
   readonly all: readonly ForeignObject[];
 }
 
 export function createForeignObjects(): ForeignObjects {
   const byUid = new Map<string, ForeignObject & { readonly isForeign: boolean }>();
   const gone = new Set<string>();
-  return {
+  const objects: ForeignObjects = {
     written(object, created) {
       const { uid, deletionTimestamp } = object.metadata;
       // Who changes what is on its way out, and only waits for KServe's finalizer, does not keep it.
@@ -52,10 +54,17 @@ export function createForeignObjects(): ForeignObjects {
       gone.add(uid);
       byUid.delete(uid);
     },
+    found(object) {
+      const isModules = object.metadata.managedFields?.some(({ manager }) => manager === MANAGED_BY) === true;
+      // What the module wrote into an object that it did not make stays to be found out.
+      if (isModules && byUid.get(object.metadata.uid)?.madeByOthers === true) return;
+      objects.written(object, !isModules);
+    },
     get all() {
       return [...byUid.values()].filter(({ isForeign }) => isForeign);
     },
   };
+  return objects;
 }
 
 function revisionOf(object: OwnedObject): bigint {

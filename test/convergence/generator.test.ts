@@ -132,6 +132,16 @@ describe("foreign objects", () => {
     foreign.deleted("uid-1");
     expect(foreign.all).toEqual([]);
   });
+
+  it("are found where a write got no answer, unless the module wrote into them", () => {
+    const foreign = createForeignObjects();
+    const theirs = ours("1", { labels: {}, resourceVersion: "7" });
+    foreign.found(theirs);
+    expect(foreign.all).toEqual([{ left: theirs, madeByOthers: true, isForeign: true }]);
+
+    foreign.found(ours("1", { labels: {}, resourceVersion: "8", managedFields: [{ manager: MANAGED_BY }] }));
+    expect(foreign.all.map(({ left }) => left)).toEqual([theirs]);
+  });
 });
 
 describe("the command line", () => {

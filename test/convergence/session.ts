@@ -243,6 +243,7 @@ export async function openSession(lane: Lane, seed: number): Promise<Session> {
       faults.end();
       await processes.restoreAll();
       failedStarts += processes.failedStarts;
+      await cluster.settleUnanswered();
       await relay.idle();
       return journal.sort((one, other) => one.at - other.at);
     },

@@ -35,17 +35,20 @@ export async function keepLive(
   signal: AbortSignal,
   restart: (replica: Replica) => Promise<unknown>,
 ): Promise<void> {
-  let pid: number | undefined;
+  let { pid } = replica;
   let failures = 0;
-  while (await passes(PROBE.period, signal)) {
-    if (replica.pid !== pid) {
-      ({ pid } = replica);
-      failures = 0;
-      if (!(await passes(PROBE.initialDelay, signal))) return;
-    }
+  let pause = PROBE.initialDelay;
+  while (await passes(pause, signal)) {
     const isLive = await replica.isLive();
-    failures = isLive || pid === undefined || pid !== replica.pid ? 0 : failures + 1;
-    if (failures === PROBE.failureThreshold) await restart(replica);
+    const isSame = replica.pid === pid;
+    failures = isLive || pid === undefined || !isSame ? 0 : failures + 1;
+    pause = isSame ? PROBE.period : PROBE.initialDelay;
+    if (failures === PROBE.failureThreshold) {
+      await restart(replica);
+      failures = 0;
+      pause = PROBE.initialDelay;
+    }
+    ({ pid } = replica);
   }
 }
 
