@@ -144,10 +144,10 @@ describe("an answer that cannot be relied on", () => {
   });
 
   it.each([
-    ["never comes", neverAnswers, /no complete answer within 30 ms/],
-    ["is cut in its body", cutInTheBody('{"model_version": {"tags": []'), /aborted/],
-  ])("is none when it %s", async (_, answer, message) => {
-    const error = await failure(answer, 30);
+    ["never comes", neverAnswers, 30, /no complete answer within 30 ms/],
+    ["is cut in its body", cutInTheBody('{"model_version": {"tags": []'), undefined, /aborted/],
+  ])("is none when it %s", async (_, answer, deadline, message) => {
+    const error = await failure(answer, deadline);
     expect(error.kind).toBe("unreachable");
     expect(error.message).toMatch(/^MLflow cannot be reached: GET http:\/\/127\.0\.0\.1:\d+\/api/);
     expect(error.message).toMatch(message);

@@ -119,9 +119,11 @@ describe("in a real run", () => {
   });
 
   it("no alert is raised but the one about a version that cannot be served, which waits", async () => {
-    const alerts = await prometheus.query("ALERTS", at);
-    const names = alerts.map(({ metric }) => metric.alertname);
-    expect(new Set(names)).toContain("MlflowKserveDeploymentsRefused");
+    // The rules are evaluated some seconds after the scrape that they speak of.
+    const alerts = await waitFor("the alert", async () => {
+      const found = await prometheus.query("ALERTS");
+      return found.some(({ metric }) => metric.alertname === "MlflowKserveDeploymentsRefused") ? found : undefined;
+    });
     expect(alerts.filter(({ metric }) => metric.alertstate === "firing")).toEqual([]);
   });
 });
