@@ -1,6 +1,6 @@
 import { PeprModule } from "pepr";
-import { createModelDeployment } from "./capabilities/model-deployment";
-import { finishBeforeExit } from "./capabilities/operations/termination";
+import { createModelDeployment } from "./capabilities/pepr-capability";
+import { finishBeforeExit } from "./capabilities/support/termination";
 import packageJson from "./package.json";
 
 void createModelDeployment().then(({ capability, stop }) => {

@@ -3,8 +3,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { format, resolveConfig } from "prettier";
 import * as z from "zod";
-import { settingsSchema } from "../capabilities/operations/setting-fields";
-import { SETTINGS_PREFIX } from "../capabilities/operations/settings";
+import { settingsSchema } from "../capabilities/configuration/setting-fields";
+import { SETTINGS_PREFIX } from "../capabilities/configuration/settings";
 
 const { properties = {}, required = [] } = z.toJSONSchema(settingsSchema, { io: "input" });
 
@@ -31,7 +31,7 @@ Environment variables of the module. What the environment does not have is read 
 \`mlflow-kserve-config\` (keys as here) and the Secret \`mlflow-webhook-secret\` (key \`secret\`) in the module's namespace,
 so that a deployed module is configured with kubectl alone. A wrong setting stops the start, with all problems listed; a
 name that looks like a setting and is none is warned about. This page is written by \`npm run docs\` from
-capabilities/operations/setting-fields.ts, and so is [settings.schema.json](settings.schema.json).
+capabilities/configuration/setting-fields.ts, and so is [settings.schema.json](settings.schema.json).
 
 | name | default | meaning |
 | --- | --- | --- |

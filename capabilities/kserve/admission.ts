@@ -1,4 +1,4 @@
-import { formatKey } from "../model-version-key";
+import { formatKey } from "../support/model-version-key";
 import { isManaged, keyOf } from "./identity";
 import type { IdentityMetadata } from "./identity";
 

@@ -1,4 +1,4 @@
-import { isModelVersionNumber, type ModelVersionKey } from "../model-version-key";
+import { isModelVersionNumber, type ModelVersionKey } from "../support/model-version-key";
 import { inferenceServiceName, InferenceServiceNameError, looksHashed, shortHash } from "./names";
 
 /** The label that says who looks after an object; with {@link MANAGED_BY} as its value, it is ours. */

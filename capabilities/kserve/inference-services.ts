@@ -1,11 +1,11 @@
 import * as z from "zod";
-import type { ApiServer } from "./api-server";
-import { KubernetesError } from "./api-server";
+import type { ApiServer } from "../kubernetes/api-server";
+import { KubernetesError } from "../kubernetes/api-server";
 import { MANAGED_BY, MANAGED_BY_LABEL } from "./identity";
-import type { InferenceServiceObject } from "./rendering";
+import type { InferenceServiceObject } from "../template/rendering";
 import { describesService, listedSchema, liveSchema } from "./live-inference-service";
 import type { LiveInferenceService } from "./live-inference-service";
-import { API_VERSION, KIND } from "./template-checks";
+import { API_VERSION, KIND } from "../template/template-checks";
 
 /** Who applies, in `managedFields`. */
 export const FIELD_MANAGER = MANAGED_BY;

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { formatKey, isModelVersionNumber, type ModelVersionKey } from "../model-version-key";
+import { formatKey, isModelVersionNumber, type ModelVersionKey } from "../support/model-version-key";
 
 const PREFIX = "mlflow-";
 

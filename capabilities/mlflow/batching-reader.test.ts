@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { fakeMlflow } from "../../test/support/unit/fake-mlflow";
 import { modelVersion } from "../../test/support/unit/objects";
 import { rejectionOf } from "../../test/support/unit/outcomes";
-import type { ModelVersionKey } from "../model-version-key";
+import type { ModelVersionKey } from "../support/model-version-key";
 import { createBatchingReader } from "./batching-reader";
 import type { MlflowReader, ModelSearch, ModelVersion } from "./client";
 import { MlflowError } from "./errors";

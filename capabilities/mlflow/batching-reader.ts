@@ -1,5 +1,5 @@
-import { formatKey } from "../model-version-key";
-import type { ModelVersionKey } from "../model-version-key";
+import { formatKey } from "../support/model-version-key";
+import type { ModelVersionKey } from "../support/model-version-key";
 import { isSearchableName } from "./client";
 import type { MlflowReader, ModelSearch, ModelVersion } from "./client";
 import { MlflowError } from "./errors";

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { ModelVersionKey } from "../model-version-key";
+import type { ModelVersionKey } from "../support/model-version-key";
 import { MlflowError } from "./errors";
 import type { MlflowCall, MlflowTransport } from "./transport";
 

@@ -1,4 +1,4 @@
-import { messageOf } from "../operations/logging";
+import { messageOf } from "../observability/logging";
 import { MlflowError } from "./errors";
 import type { DeliveryTest } from "./webhook-registration";
 

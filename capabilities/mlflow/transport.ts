@@ -1,8 +1,8 @@
 import http from "node:http";
 import https from "node:https";
 import * as z from "zod";
-import { NoAnswerError, sendRequest } from "../operations/http-client";
-import type { HttpAnswer } from "../operations/http-client";
+import { NoAnswerError, sendRequest } from "../support/http-client";
+import type { HttpAnswer } from "../support/http-client";
 import { MlflowError } from "./errors";
 
 const API_PATH = "/api/2.0/mlflow/";

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { messageOf } from "../operations/logging";
-import type { Log } from "../operations/logging";
-import { withoutCredentials } from "../operations/settings";
+import { messageOf } from "../observability/logging";
+import type { Log } from "../observability/logging";
+import { withoutCredentials } from "../configuration/settings";
 import { adviceFor } from "./registration-advice";
 import type { RegistrationFailure } from "./registration-advice";
 import type { MlflowTransport } from "./transport";

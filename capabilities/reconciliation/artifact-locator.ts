@@ -1,7 +1,7 @@
 import type { MlflowReader, ModelVersion } from "../mlflow/client";
 import { resolveStorageUri } from "../mlflow/storage-uri";
 import type { StorageLookup, StorageSettings } from "../mlflow/storage-uri";
-import { BoundedCache } from "../operations/bounded-cache";
+import { BoundedCache } from "../support/bounded-cache";
 import { RefusedError } from "./errors";
 
 /** Facts kept about versions and runs; at some 200 bytes each, a few megabytes. */

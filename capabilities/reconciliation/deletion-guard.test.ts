@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { formatKey } from "../model-version-key";
-import type { ModelVersionKey } from "../model-version-key";
+import { formatKey } from "../support/model-version-key";
+import type { ModelVersionKey } from "../support/model-version-key";
 import { createDeletionGuard } from "./deletion-guard";
 import type { Release } from "./deletion-guard";
 

@@ -1,6 +1,6 @@
-import { formatKey } from "../model-version-key";
-import type { ModelVersionKey } from "../model-version-key";
-import { inParallel } from "../operations/in-parallel";
+import { formatKey } from "../support/model-version-key";
+import type { ModelVersionKey } from "../support/model-version-key";
+import { inParallel } from "../support/in-parallel";
 
 /** Versions that MLflow is asked about at the same time. */
 const CONCURRENCY = 16;

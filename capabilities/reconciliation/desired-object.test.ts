@@ -3,7 +3,7 @@ import { liveService, modelVersion, NAMESPACE, RESOURCES, TEMPLATE } from "../..
 import type { LiveChanges } from "../../test/support/unit/objects";
 import { keyOf } from "../kserve/identity";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
-import type { InferenceServiceObject } from "../kserve/rendering";
+import type { InferenceServiceObject } from "../template/rendering";
 import type { ModelVersion } from "../mlflow/client";
 import { desiredObject, isInPlace, RENDERED_ANNOTATION } from "./desired-object";
 

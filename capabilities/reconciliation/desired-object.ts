@@ -3,8 +3,8 @@ import { isDeepStrictEqual } from "node:util";
 import { identityAnnotations, identityLabels } from "../kserve/identity";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { inferenceServiceName } from "../kserve/names";
-import { withIdentity } from "../kserve/rendering";
-import type { CompiledTemplate, InferenceServiceObject } from "../kserve/rendering";
+import { withIdentity } from "../template/rendering";
+import type { CompiledTemplate, InferenceServiceObject } from "../template/rendering";
 import type { ModelVersion } from "../mlflow/client";
 import type { ArtifactLocation } from "./artifact-locator";
 

@@ -5,7 +5,7 @@ import { recordingLog } from "../../test/support/unit/recording-log";
 import type { RecordedLine } from "../../test/support/unit/recording-log";
 import { FIELD_MANAGER } from "../kserve/inference-services";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
-import type { ModelVersionKey } from "../model-version-key";
+import type { ModelVersionKey } from "../support/model-version-key";
 import { changedLastByOthers, createObserver } from "./observer";
 import type { Observer } from "./observer";
 import type { Outcome } from "./reconciler";

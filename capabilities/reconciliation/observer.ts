@@ -3,10 +3,10 @@ import { FIELD_MANAGER } from "../kserve/inference-services";
 import { describesService, parseLive } from "../kserve/live-inference-service";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { causeOf, conditionOf, hasFailedToLoad, isStarting } from "../kserve/service-state";
-import type { ModelVersionKey } from "../model-version-key";
-import { BoundedCache } from "../operations/bounded-cache";
-import type { Log } from "../operations/logging";
-import { messageOf } from "../operations/logging";
+import type { ModelVersionKey } from "../support/model-version-key";
+import { BoundedCache } from "../support/bounded-cache";
+import type { Log } from "../observability/logging";
+import { messageOf } from "../observability/logging";
 import type { Outcome } from "./reconciler";
 
 /** Remembered services, to tell what is new about an event. */

@@ -3,7 +3,7 @@ import type { FakeCluster } from "../../test/support/unit/fake-cluster";
 import { liveService, modelVersion } from "../../test/support/unit/objects";
 import { rejectionOf } from "../../test/support/unit/outcomes";
 import { changeOnce, setUpReconciler } from "../../test/support/unit/reconciling";
-import { KubernetesError } from "../kserve/api-server";
+import { KubernetesError } from "../kubernetes/api-server";
 import { keyOf } from "../kserve/identity";
 import type { MlflowReader } from "../mlflow/client";
 import { MlflowError } from "../mlflow/errors";

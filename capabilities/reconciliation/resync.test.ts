@@ -7,7 +7,7 @@ import { liveService, modelVersion, RESOURCES, TEMPLATE } from "../../test/suppo
 import { rejectionOf } from "../../test/support/unit/outcomes";
 import { recordingLog } from "../../test/support/unit/recording-log";
 import type { RecordedLine } from "../../test/support/unit/recording-log";
-import { KubernetesError } from "../kserve/api-server";
+import { KubernetesError } from "../kubernetes/api-server";
 import type { InferenceServices } from "../kserve/inference-services";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import type { MlflowReader } from "../mlflow/client";

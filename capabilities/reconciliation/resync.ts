@@ -1,11 +1,11 @@
 import { keyOf } from "../kserve/identity";
 import type { InferenceServices } from "../kserve/inference-services";
 import type { MlflowReader } from "../mlflow/client";
-import { formatKey } from "../model-version-key";
-import type { ModelVersionKey } from "../model-version-key";
-import { inParallel } from "../operations/in-parallel";
-import type { Log } from "../operations/logging";
-import { messageOf } from "../operations/logging";
+import { formatKey } from "../support/model-version-key";
+import type { ModelVersionKey } from "../support/model-version-key";
+import { inParallel } from "../support/in-parallel";
+import type { Log } from "../observability/logging";
+import { messageOf } from "../observability/logging";
 import type { DeletionGuard } from "./deletion-guard";
 import type { Outcome, Reconciler } from "./reconciler";
 

@@ -3,7 +3,7 @@
 import "../load/text-modules";
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { messageOf } from "../../capabilities/operations/logging";
+import { messageOf } from "../../capabilities/observability/logging";
 import { say, startTestbedAloud } from "../support/command-output";
 import { testbedOptionsFrom } from "../testbed";
 import type { Testbed } from "../testbed";

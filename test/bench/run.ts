@@ -1,5 +1,5 @@
 import { loadavg, cpus, totalmem } from "node:os";
-import { messageOf } from "../../capabilities/operations/logging";
+import { messageOf } from "../../capabilities/observability/logging";
 import { installPeprStore } from "../support/pepr-store";
 import type { PartOfBench } from "./options";
 import { measureBurst } from "./parts/burst";

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { expect, inject, it } from "vitest";
 import { createMlflowReader, isSearchableName } from "../../capabilities/mlflow/client";
 import { createMlflowTransport } from "../../capabilities/mlflow/transport";
-import { formatKey } from "../../capabilities/model-version-key";
+import { formatKey } from "../../capabilities/support/model-version-key";
 import { openRegistry } from "../support/mlflow-registry";
 
 // MLflow parses the filter as SQL and the list in it as Python: names that could be taken for a part of either.

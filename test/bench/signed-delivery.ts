@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import type { ModelVersionKey } from "../../capabilities/model-version-key";
-import { sign } from "../../capabilities/webhook/signature";
+import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
+import { sign } from "../../capabilities/server/webhook/signature";
 
 /** A delivery as MLflow sends it. */
 export interface SignedRequest {

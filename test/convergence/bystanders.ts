@@ -1,5 +1,5 @@
 import { inferenceServiceName } from "../../capabilities/kserve/names";
-import type { ModelVersionKey } from "../../capabilities/model-version-key";
+import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
 import { openRegistry } from "../support/mlflow-registry";
 import { waitFor } from "../support/waiting";
 

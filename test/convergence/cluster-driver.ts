@@ -1,8 +1,8 @@
-import { KubernetesError } from "../../capabilities/kserve/api-server";
-import type { ApiServer, ApiServerRequest } from "../../capabilities/kserve/api-server";
+import { KubernetesError } from "../../capabilities/kubernetes/api-server";
+import type { ApiServer, ApiServerRequest } from "../../capabilities/kubernetes/api-server";
 import { MANAGED_BY, MANAGED_BY_LABEL } from "../../capabilities/kserve/identity";
 import { inferenceServiceName } from "../../capabilities/kserve/names";
-import type { ModelVersionKey } from "../../capabilities/model-version-key";
+import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
 import type { ForeignObjects, OwnedObject } from "./foreign-objects";
 import type { EditName, ForeignVariant, ObjectOperation } from "./operations";
 

@@ -1,5 +1,5 @@
 // `npm run convergence` and `npm run soak`; see options.ts for what they take.
-import { messageOf } from "../../capabilities/operations/logging";
+import { messageOf } from "../../capabilities/observability/logging";
 import { untilAskedToStop } from "../testbed/stopping";
 import { startLane } from "./lane";
 import type { Lane } from "./lane";

@@ -1,7 +1,7 @@
 import { MlflowError } from "../../capabilities/mlflow/errors";
 import { createMlflowTransport } from "../../capabilities/mlflow/transport";
 import type { MlflowCall } from "../../capabilities/mlflow/transport";
-import type { ModelVersionKey } from "../../capabilities/model-version-key";
+import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
 import type { RegistryOperation, VersionReference } from "./operations";
 
 /** The people who use MLflow. They talk to MLflow itself: faults between it and the module do not reach them. */

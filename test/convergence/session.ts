@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connectToApiServer } from "../../capabilities/kserve/api-server";
+import { connectToApiServer } from "../../capabilities/kubernetes/api-server";
 import { createInferenceServices } from "../../capabilities/kserve/inference-services";
-import { messageOf } from "../../capabilities/operations/logging";
+import { messageOf } from "../../capabilities/observability/logging";
 import { startApiServerProxy } from "../support/api-server-proxy";
 import { startDeliveryRelay } from "../support/delivery-relay";
 import { kubeConfigFrom } from "../support/kube-config";

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { messageOf } from "../../capabilities/operations/logging";
+import { messageOf } from "../../capabilities/observability/logging";
 import type { LogLine, Replica } from "../support/replica";
 import type { Difference, Judgement } from "./oracle";
 import type { Session } from "./session";

@@ -1,7 +1,7 @@
 // `npm start`: everything that the project is about, on this machine, in one run. With --once it also takes everything
 // down again and ends.
 import { parseArgs } from "node:util";
-import { messageOf } from "../../capabilities/operations/logging";
+import { messageOf } from "../../capabilities/observability/logging";
 import { say } from "../support/command-output";
 import { inferenceRequest } from "../testbed/inference";
 import type { ModelAddress } from "../testbed/inference";

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ApiServer } from "../../capabilities/kserve/api-server";
+import type { ApiServer } from "../../capabilities/kubernetes/api-server";
 import { isLoaded } from "../testbed/inference";
 import type { ModelAddress } from "../testbed/inference";
 

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { tmpdir } from "node:os";
-import { connectToApiServer } from "../../capabilities/kserve/api-server";
-import type { ApiServer } from "../../capabilities/kserve/api-server";
+import { connectToApiServer } from "../../capabilities/kubernetes/api-server";
+import type { ApiServer } from "../../capabilities/kubernetes/api-server";
 import { createInferenceServices } from "../../capabilities/kserve/inference-services";
 import type { InferenceServices } from "../../capabilities/kserve/inference-services";
 import { hireDataScientist } from "../support/data-scientist";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
-import { connectToApiServer } from "../../capabilities/kserve/api-server";
+import { connectToApiServer } from "../../capabilities/kubernetes/api-server";
 import { createInferenceServices } from "../../capabilities/kserve/inference-services";
 import type { LiveInferenceService } from "../../capabilities/kserve/live-inference-service";
 import { hireDataScientist } from "../support/data-scientist";

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
-import { connectToApiServer } from "../../capabilities/kserve/api-server";
-import type { ApiServer } from "../../capabilities/kserve/api-server";
+import { connectToApiServer } from "../../capabilities/kubernetes/api-server";
+import type { ApiServer } from "../../capabilities/kubernetes/api-server";
 import { hireDataScientist } from "../support/data-scientist";
 import type { DataScientist } from "../support/data-scientist";
 import { kubeConfigFrom } from "../support/kube-config";

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { Agent, request } from "node:http";
-import type { ModelVersionKey } from "../../capabilities/model-version-key";
-import { sign } from "../../capabilities/webhook/signature";
+import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
+import { sign } from "../../capabilities/server/webhook/signature";
 import { SECRET } from "../support/listener-fixture";
 
 /** What a burst of deliveries was answered. */

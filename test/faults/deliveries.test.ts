@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test, vi } from "vitest";
-import type { ModelVersionKey } from "../../capabilities/model-version-key";
+import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
 import { uniqueModel } from "../support/listener-fixture";
 import type { Answer } from "../support/listener-fixture";
 import { sendBurst } from "./burst";

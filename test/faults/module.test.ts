@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { beforeAll, describe, expect, inject, test, vi } from "vitest";
-import type { ModelVersionKey } from "../../capabilities/model-version-key";
+import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
 import { uniqueModel } from "../support/listener-fixture";
 import { endAsKubelet, keepLive } from "../support/kubelet";
 import { installPeprStore } from "../support/pepr-store";

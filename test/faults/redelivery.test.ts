@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, inject, test, vi } from "vitest";
 import type { TestContext } from "vitest";
 import { createMlflowTransport } from "../../capabilities/mlflow/transport";
 import { registerWebhook } from "../../capabilities/mlflow/webhook-registration";
-import type { ModelVersionKey } from "../../capabilities/model-version-key";
+import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
 import { SECRET, uniqueModel } from "../support/listener-fixture";
 import { endAsKubelet } from "../support/kubelet";
 import { installPeprStore } from "../support/pepr-store";

@@ -1,10 +1,10 @@
 import type { TestContext } from "vitest";
 import { inject } from "vitest";
-import { readConfiguration } from "../../capabilities/configuration";
-import { connectToApiServer } from "../../capabilities/kserve/api-server";
-import { createListener } from "../../capabilities/listener";
-import type { Listener } from "../../capabilities/listener";
-import type { ModelVersionKey } from "../../capabilities/model-version-key";
+import { readConfiguration } from "../../capabilities/configuration/configuration";
+import { connectToApiServer } from "../../capabilities/kubernetes/api-server";
+import { createListener } from "../../capabilities/module";
+import type { Listener } from "../../capabilities/module";
+import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
 import type { ResyncReport } from "../../capabilities/reconciliation/resync";
 import { startApiServerProxy } from "../support/api-server-proxy";
 import type { ApiServerProxy } from "../support/api-server-proxy";

@@ -1,5 +1,5 @@
 import { expect, inject, it } from "vitest";
-import { connectToApiServer } from "../../capabilities/kserve/api-server";
+import { connectToApiServer } from "../../capabilities/kubernetes/api-server";
 import { kubeConfigFrom } from "../support/kube-config";
 import { createNamespace } from "../testbed/namespaces";
 import { admissionProperties } from "./properties/admission";

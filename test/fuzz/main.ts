@@ -1,9 +1,9 @@
 // `npm run fuzz`: tries everything that must hold whatever comes, on as many inputs as there is time for.
 import { createHash, randomBytes } from "node:crypto";
 import { parseArgs } from "node:util";
-import { connectToApiServer } from "../../capabilities/kserve/api-server";
-import type { ApiServer } from "../../capabilities/kserve/api-server";
-import { messageOf } from "../../capabilities/operations/logging";
+import { connectToApiServer } from "../../capabilities/kubernetes/api-server";
+import type { ApiServer } from "../../capabilities/kubernetes/api-server";
+import { messageOf } from "../../capabilities/observability/logging";
 import { kubeConfigFrom } from "../support/kube-config";
 import { say } from "../support/command-output";
 import { startTestbed, testbedOptionsFrom } from "../testbed";

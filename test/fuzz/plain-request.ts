@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { sign } from "../../capabilities/webhook/signature";
+import { sign } from "../../capabilities/server/webhook/signature";
 import { hostileText } from "../arbitraries";
 import { encoded, jsonText } from "./hostile-json";
 

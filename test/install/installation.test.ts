@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
-import { completeInstallation } from "../../capabilities/installation/installation";
-import { connectToApiServer } from "../../capabilities/kserve/api-server";
+import { completeInstallation } from "../../capabilities/kubernetes/installation";
+import { connectToApiServer } from "../../capabilities/kubernetes/api-server";
 import { kubeConfigFrom } from "../support/kube-config";
 import { installServiceAccount } from "../support/service-account";
 import type { InstalledServiceAccount } from "../support/service-account";

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { loadAll } from "js-yaml";
 import { describe, expect, it } from "vitest";
-import { endpointService } from "../../capabilities/installation/provided-objects";
+import { endpointService } from "../../capabilities/kubernetes/provided-objects";
 import { liveContents, MODELS, serveSomething, withoutMissingAnnotation } from "./installation-cluster";
 import type { InstallationCluster, InstalledObject } from "./installation-cluster";
 import { allComponents } from "./kustomize-workspace";

@@ -1,5 +1,5 @@
 import { describe, expect, inject, it } from "vitest";
-import { MAXIMUM_BODY_SIZE } from "../../capabilities/webhook/request-body";
+import { MAXIMUM_BODY_SIZE } from "../../capabilities/server/request-body";
 import { startListener, uniqueModel } from "../support/listener-fixture";
 import { listManaged } from "../support/managed-services";
 import { openRegistry } from "../support/mlflow-registry";

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { describe, expect, inject, it, onTestFinished } from "vitest";
 import { createMlflowTransport } from "../../capabilities/mlflow/transport";
-import { MAXIMUM_BODY_SIZE } from "../../capabilities/webhook/request-body";
+import { MAXIMUM_BODY_SIZE } from "../../capabilities/server/request-body";
 import { ask, eventOf, openApi, parseRaw, signed } from "../support/asking";
 import type { Headers } from "../support/asking";
 import { SECRET, startListener, uniqueModel } from "../support/listener-fixture";

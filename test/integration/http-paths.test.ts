@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect, inject, it, onTestFinished } from "vitest";
-import { KubernetesError } from "../../capabilities/kserve/api-server";
+import { KubernetesError } from "../../capabilities/kubernetes/api-server";
 import packageJson from "../../package.json";
 import { ask, openApi, parseRaw } from "../support/asking";
 import { startListener, uniqueModel } from "../support/listener-fixture";

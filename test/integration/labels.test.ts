@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { expect, inject, it } from "vitest";
-import { connectToApiServer } from "../../capabilities/kserve/api-server";
+import { connectToApiServer } from "../../capabilities/kubernetes/api-server";
 import { identityAnnotations, identityLabels, keyOf } from "../../capabilities/kserve/identity";
 import { inferenceServiceName } from "../../capabilities/kserve/names";
-import { inParallel } from "../../capabilities/operations/in-parallel";
+import { inParallel } from "../../capabilities/support/in-parallel";
 import { HOSTILE_TEXTS, hostileText, modelName, versionNumber } from "../arbitraries";
 import { kubeConfigFrom } from "../support/kube-config";
 import { createNamespace } from "../testbed/namespaces";

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, inject, it } from "vitest";
-import type { ModelVersionKey } from "../../capabilities/model-version-key";
+import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
 import { startListener, uniqueModel } from "../support/listener-fixture";
 import { openRegistry } from "../support/mlflow-registry";
 import { waitFor } from "../support/waiting";

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect, inject, it, onTestFinished } from "vitest";
-import { createMetrics } from "../../capabilities/operations/metrics";
+import { createMetrics } from "../../capabilities/observability/metrics";
 import { startListener, uniqueModel } from "../support/listener-fixture";
 import type { RunningListener } from "../support/listener-fixture";
 import { openRegistry } from "../support/mlflow-registry";

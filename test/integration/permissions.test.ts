@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
-import { ENDPOINT_SERVICE } from "../../capabilities/installation/provided-objects";
-import type { ApiServer, ApiServerRequest } from "../../capabilities/kserve/api-server";
+import { ENDPOINT_SERVICE } from "../../capabilities/kubernetes/provided-objects";
+import type { ApiServer, ApiServerRequest } from "../../capabilities/kubernetes/api-server";
 import { createKustomizeWorkspace } from "../install/kustomize-workspace";
 import { installServiceAccount, PEPR_NAMESPACE } from "../support/service-account";
 import type { InstalledServiceAccount } from "../support/service-account";

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, inject, it } from "vitest";
 import { createMlflowReader } from "../../capabilities/mlflow/client";
 import { createMlflowTransport } from "../../capabilities/mlflow/transport";
-import { formatKey } from "../../capabilities/model-version-key";
+import { formatKey } from "../../capabilities/support/model-version-key";
 import { startListener, uniqueModel } from "../support/listener-fixture";
 import type { RunningListener } from "../support/listener-fixture";
 import { listManaged } from "../support/managed-services";

@@ -1,6 +1,6 @@
 import { describe, expect, inject, it } from "vitest";
-import type { ApiServer } from "../../capabilities/kserve/api-server";
-import type { ModelVersionKey } from "../../capabilities/model-version-key";
+import type { ApiServer } from "../../capabilities/kubernetes/api-server";
+import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
 import { startListener, uniqueModel } from "../support/listener-fixture";
 import { openRegistry } from "../support/mlflow-registry";
 import { waitFor } from "../support/waiting";

@@ -1,10 +1,10 @@
 import { describe, expect, inject, it } from "vitest";
-import { gatherVariables } from "../../capabilities/cluster-variables";
-import { readConfiguration } from "../../capabilities/configuration";
-import { connectToApiServer } from "../../capabilities/kserve/api-server";
-import { readOwnUsername } from "../../capabilities/kserve/own-identity";
-import { inParallel } from "../../capabilities/operations/in-parallel";
-import { createRotatingSecret } from "../../capabilities/operations/rotating-secret";
+import { gatherVariables } from "../../capabilities/configuration/cluster-variables";
+import { readConfiguration } from "../../capabilities/configuration/configuration";
+import { connectToApiServer } from "../../capabilities/kubernetes/api-server";
+import { readOwnUsername } from "../../capabilities/kubernetes/own-identity";
+import { inParallel } from "../../capabilities/support/in-parallel";
+import { createRotatingSecret } from "../../capabilities/configuration/rotating-secret";
 import { kubeConfigFrom } from "../support/kube-config";
 import { startListener, uniqueModel } from "../support/listener-fixture";
 import { openRegistry } from "../support/mlflow-registry";

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import type { ModelVersionKey } from "../../capabilities/model-version-key";
-import { sign } from "../../capabilities/webhook/signature";
+import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
+import { sign } from "../../capabilities/server/webhook/signature";
 import { HOSTILE_TEXTS } from "../arbitraries";
 
 /** One thing that is sent to /webhook. */

@@ -1,9 +1,9 @@
-import { readConfiguration } from "../../capabilities/configuration";
-import { connectToApiServer } from "../../capabilities/kserve/api-server";
-import type { ApiServer } from "../../capabilities/kserve/api-server";
-import { createListener } from "../../capabilities/listener";
-import type { Listener } from "../../capabilities/listener";
-import type { Log } from "../../capabilities/operations/logging";
+import { readConfiguration } from "../../capabilities/configuration/configuration";
+import { connectToApiServer } from "../../capabilities/kubernetes/api-server";
+import type { ApiServer } from "../../capabilities/kubernetes/api-server";
+import { createListener } from "../../capabilities/module";
+import type { Listener } from "../../capabilities/module";
+import type { Log } from "../../capabilities/observability/logging";
 import { kubeConfigFrom } from "../support/kube-config";
 
 /** A log that keeps next to nothing, since what it kept would count as the module's memory. */

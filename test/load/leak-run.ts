@@ -1,6 +1,6 @@
 import path from "node:path";
-import type { ModelVersionKey } from "../../capabilities/model-version-key";
-import { inParallel } from "../../capabilities/operations/in-parallel";
+import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
+import { inParallel } from "../../capabilities/support/in-parallel";
 import { openRegistry } from "../support/mlflow-registry";
 import { createReplica } from "../support/replica";
 import type { Replica } from "../support/replica";

@@ -11,7 +11,7 @@ export interface LeakLimits {
 }
 
 /**
- * Time series that the module can have at the most: its labels have fixed values (capabilities/operations/metrics.ts), 11
+ * Time series that the module can have at the most: its labels have fixed values (capabilities/observability/metrics.ts), 11
  * entities by 6 actions, 7 operations by 7 statuses, and some ninety others. What is sent has thousands of values.
  */
 const MAXIMUM_SERIES = 250;

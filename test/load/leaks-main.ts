@@ -2,7 +2,7 @@
 // all kinds to a copy of the module between real systems and watches its process; then lets another poll. Exit code 1
 // when something leaks.
 import { parseArgs } from "node:util";
-import { messageOf } from "../../capabilities/operations/logging";
+import { messageOf } from "../../capabilities/observability/logging";
 import { installPeprStore } from "../support/pepr-store";
 import { say, startTestbedAloud } from "../support/command-output";
 import { testbedOptionsFrom } from "../testbed";

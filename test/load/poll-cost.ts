@@ -1,4 +1,4 @@
-import type { Listener } from "../../capabilities/listener";
+import type { Listener } from "../../capabilities/module";
 import type { ResyncReport } from "../../capabilities/reconciliation/resync";
 import type { RequestCount } from "./request-count";
 

@@ -1,5 +1,5 @@
 import { expect, inject, it } from "vitest";
-import type { ApiServer } from "../../capabilities/kserve/api-server";
+import type { ApiServer } from "../../capabilities/kubernetes/api-server";
 import { kubeConfigFrom } from "../support/kube-config";
 import { createNamespace } from "../testbed/namespaces";
 import { countingLog, createPoller } from "./in-process-listener";

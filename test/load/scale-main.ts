@@ -2,7 +2,7 @@
 // code 1 when a tagged version is missed.
 import "./text-modules";
 import { parseArgs } from "node:util";
-import { messageOf } from "../../capabilities/operations/logging";
+import { messageOf } from "../../capabilities/observability/logging";
 import { say, startTestbedAloud } from "../support/command-output";
 import type { Testbed } from "../testbed";
 import { kubectlFor } from "../testbed/kubectl";

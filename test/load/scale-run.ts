@@ -1,8 +1,8 @@
-import { connectToApiServer } from "../../capabilities/kserve/api-server";
+import { connectToApiServer } from "../../capabilities/kubernetes/api-server";
 import { createInferenceServices } from "../../capabilities/kserve/inference-services";
 import { inferenceServiceName } from "../../capabilities/kserve/names";
-import type { Listener } from "../../capabilities/listener";
-import type { ModelVersionKey } from "../../capabilities/model-version-key";
+import type { Listener } from "../../capabilities/module";
+import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
 import { kubeConfigFrom } from "../support/kube-config";
 import { listManaged } from "../support/managed-services";
 import { openRegistry } from "../support/mlflow-registry";

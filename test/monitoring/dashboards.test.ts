@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
-import { createMetrics } from "../../capabilities/operations/metrics";
+import { createMetrics } from "../../capabilities/observability/metrics";
 import { COMPONENT, dashboards, panelQueries, ruleGroups } from "./manifests";
 
 describe.each(dashboards())("the dashboard $title", ({ uid, schemaVersion, templating, panels }) => {

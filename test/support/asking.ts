@@ -4,7 +4,7 @@ import http from "node:http";
 import https from "node:https";
 import type { IncomingMessage } from "node:http";
 import { expect } from "vitest";
-import { sign } from "../../capabilities/webhook/signature";
+import { sign } from "../../capabilities/server/webhook/signature";
 import { SECRET } from "./listener-fixture";
 import { readOpenApi } from "./openapi";
 import type { ReceivedAnswer } from "./openapi";

@@ -3,7 +3,7 @@ import { createServer, request as forward } from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { sign } from "../../capabilities/webhook/signature";
+import { sign } from "../../capabilities/server/webhook/signature";
 
 /** A delivery of MLflow's as it came. */
 export interface Delivery {

@@ -1,5 +1,5 @@
 import { createMlflowTransport } from "../../capabilities/mlflow/transport";
-import type { ModelVersionKey } from "../../capabilities/model-version-key";
+import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
 
 /** A model registry as other people change it: MLflow's REST API, which its Python client calls too. */
 export interface MlflowRegistry {

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { ApiServer } from "../../capabilities/kserve/api-server";
+import type { ApiServer } from "../../capabilities/kubernetes/api-server";
 import type { ApiServerProxyRequest } from "./api-server-proxy";
 
 /** One thing done to one resource, in RBAC's terms. What is not named is everything of its kind. */

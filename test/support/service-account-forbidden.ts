@@ -1,4 +1,4 @@
-import type { ApiServerRequest } from "../../capabilities/kserve/api-server";
+import type { ApiServerRequest } from "../../capabilities/kubernetes/api-server";
 
 /** A request that must be refused, and the words of the API server's authorizer. */
 export type Forbidden = readonly [what: string, request: ApiServerRequest, refusal: string];

@@ -1,4 +1,4 @@
-import { connectToApiServer } from "../../../capabilities/kserve/api-server";
+import { connectToApiServer } from "../../../capabilities/kubernetes/api-server";
 import { createInferenceServices } from "../../../capabilities/kserve/inference-services";
 import { inferenceServiceName } from "../../../capabilities/kserve/names";
 import type { MlflowServer } from "../../testbed";

@@ -1,4 +1,4 @@
-import { readConfiguration } from "../../../capabilities/configuration";
+import { readConfiguration } from "../../../capabilities/configuration/configuration";
 import { FIELD_MANAGER } from "../../../capabilities/kserve/inference-services";
 import { inferenceServiceName } from "../../../capabilities/kserve/names";
 import { desiredObject } from "../../../capabilities/reconciliation/desired-object";

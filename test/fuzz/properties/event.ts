@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { isModelVersionNumber } from "../../../capabilities/model-version-key";
-import { parseEvent } from "../../../capabilities/webhook/event";
+import { isModelVersionNumber } from "../../../capabilities/support/model-version-key";
+import { parseEvent } from "../../../capabilities/server/webhook/event";
 import { fuzzProperty } from "../fuzz-property";
 import { encoded, eventText, jsonText } from "../hostile-json";
 

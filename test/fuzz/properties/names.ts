@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { identityAnnotations, identityLabels, keyOf, labelValue } from "../../../capabilities/kserve/identity";
 import { inferenceServiceName, maximumNameLength } from "../../../capabilities/kserve/names";
-import { formatKey } from "../../../capabilities/model-version-key";
+import { formatKey } from "../../../capabilities/support/model-version-key";
 import { collidingModelNames, hostileText, modelName, namespace, versionNumber } from "../../arbitraries";
 import { fuzzProperty } from "../fuzz-property";
 

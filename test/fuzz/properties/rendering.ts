@@ -11,7 +11,7 @@ import {
   type CompiledTemplate,
   type JsonValue,
   type TemplateVariables,
-} from "../../../capabilities/kserve/rendering";
+} from "../../../capabilities/template/rendering";
 import { hostileText, modelName, namespace, versionNumber } from "../../arbitraries";
 import { fuzzProperty } from "../fuzz-property";
 

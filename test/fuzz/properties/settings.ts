@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { settingsSchema } from "../../../capabilities/operations/setting-fields";
-import { parseSettings, SETTINGS_PREFIX, SettingsError } from "../../../capabilities/operations/settings";
+import { settingsSchema } from "../../../capabilities/configuration/setting-fields";
+import { parseSettings, SETTINGS_PREFIX, SettingsError } from "../../../capabilities/configuration/settings";
 import { hostileText } from "../../arbitraries";
 import { fuzzProperty } from "../fuzz-property";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { sign, TIMESTAMP_TOLERANCE, verify } from "../../../capabilities/webhook/signature";
+import { sign, TIMESTAMP_TOLERANCE, verify } from "../../../capabilities/server/webhook/signature";
 import { hostileText } from "../../arbitraries";
 import { fuzzProperty } from "../fuzz-property";
 

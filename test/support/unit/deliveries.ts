@@ -1,10 +1,10 @@
-import type { ModelVersionKey } from "../../../capabilities/model-version-key";
-import { createMetrics } from "../../../capabilities/operations/metrics";
+import type { ModelVersionKey } from "../../../capabilities/support/model-version-key";
+import { createMetrics } from "../../../capabilities/observability/metrics";
 import type { Outcome } from "../../../capabilities/reconciliation/reconciler";
-import type { JsonAnswer } from "../../../capabilities/webhook/answers";
-import { createDeliveryHandler } from "../../../capabilities/webhook/deliveries";
-import type { HttpRequest } from "../../../capabilities/webhook/http-server";
-import { sign } from "../../../capabilities/webhook/signature";
+import type { JsonAnswer } from "../../../capabilities/server/answers";
+import { createDeliveryHandler } from "../../../capabilities/server/webhook/deliveries";
+import type { HttpRequest } from "../../../capabilities/server/http-server";
+import { sign } from "../../../capabilities/server/webhook/signature";
 import { recordingLog } from "./recording-log";
 import type { RecordedLine } from "./recording-log";
 

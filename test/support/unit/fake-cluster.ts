@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
-import { KubernetesError } from "../../../capabilities/kserve/api-server";
+import { KubernetesError } from "../../../capabilities/kubernetes/api-server";
 import { isManaged } from "../../../capabilities/kserve/identity";
 import { pagesOf } from "../../../capabilities/kserve/inference-services";
 import type { InferenceServices } from "../../../capabilities/kserve/inference-services";
 import type { LiveInferenceService } from "../../../capabilities/kserve/live-inference-service";
-import type { InferenceServiceObject } from "../../../capabilities/kserve/rendering";
+import type { InferenceServiceObject } from "../../../capabilities/template/rendering";
 import { NAMESPACE } from "./objects";
 
 /** So small that two services are on two pages. */

@@ -1,6 +1,6 @@
 import type { MlflowReader, ModelVersion } from "../../../capabilities/mlflow/client";
-import type { ModelVersionKey } from "../../../capabilities/model-version-key";
-import { formatKey } from "../../../capabilities/model-version-key";
+import type { ModelVersionKey } from "../../../capabilities/support/model-version-key";
+import { formatKey } from "../../../capabilities/support/model-version-key";
 
 /** MLflow as an object: what a test puts in is what it answers, and a test may replace any of its answers. */
 export interface FakeMlflow extends MlflowReader {

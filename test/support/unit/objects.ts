@@ -2,10 +2,10 @@ import { identityAnnotations, identityLabels } from "../../../capabilities/kserv
 import { parseLive } from "../../../capabilities/kserve/live-inference-service";
 import type { LiveInferenceService } from "../../../capabilities/kserve/live-inference-service";
 import { inferenceServiceName } from "../../../capabilities/kserve/names";
-import { compileTemplate } from "../../../capabilities/kserve/rendering";
-import type { CompiledTemplate } from "../../../capabilities/kserve/rendering";
+import { compileTemplate } from "../../../capabilities/template/rendering";
+import type { CompiledTemplate } from "../../../capabilities/template/rendering";
 import type { ModelVersion } from "../../../capabilities/mlflow/client";
-import type { ModelVersionKey } from "../../../capabilities/model-version-key";
+import type { ModelVersionKey } from "../../../capabilities/support/model-version-key";
 import type { PredictorResources } from "../../../capabilities/reconciliation/desired-object";
 
 export const NAMESPACE = "models";

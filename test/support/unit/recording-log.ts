@@ -1,4 +1,4 @@
-import type { Log } from "../../../capabilities/operations/logging";
+import type { Log } from "../../../capabilities/observability/logging";
 
 /** One line that was logged. */
 export interface RecordedLine {

@@ -1,6 +1,6 @@
 import { createServer, request } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import type { ApiServer } from "../../../capabilities/kserve/api-server";
+import type { ApiServer } from "../../../capabilities/kubernetes/api-server";
 import { loopbackAddress } from "./addresses";
 
 /** As much as the ingress reads of an InferenceService. */

@@ -1,5 +1,5 @@
 // The process of the node that runs predictors: node main.ts <settings as JSON>.
-import { connectToApiServer } from "../../../capabilities/kserve/api-server";
+import { connectToApiServer } from "../../../capabilities/kubernetes/api-server";
 import { kubeConfigFrom } from "../../support/kube-config";
 import { createIngress } from "./ingress";
 import { PredictorNode } from "./node";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { KubernetesError } from "../../../capabilities/kserve/api-server";
-import type { ApiServer } from "../../../capabilities/kserve/api-server";
+import { KubernetesError } from "../../../capabilities/kubernetes/api-server";
+import type { ApiServer } from "../../../capabilities/kubernetes/api-server";
 import { PREDICTOR_NODE } from "../predictions";
 import { loopbackAddress, NODE_ADDRESS, podAddress } from "./addresses";
 import type { ReadKey } from "./environment";

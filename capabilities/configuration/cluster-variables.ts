@@ -1,0 +1,92 @@
+import { existsSync, readFileSync } from "node:fs";
+import * as z from "zod";
+import { KubernetesError } from "../kubernetes/api-server";
+import type { ApiServer } from "../kubernetes/api-server";
+import type { Log } from "../observability/logging";
+import { SETTINGS_PREFIX } from "./settings";
+import type { Variables } from "./settings";
+
+const CONFIG_MAP = "mlflow-kserve-config";
+const SECRET = "mlflow-webhook-secret";
+const SECRET_KEY = "secret";
+
+export const SECRET_SETTING = `${SETTINGS_PREFIX}MLFLOW_WEBHOOK_SECRET`;
+const TEMPLATE_SETTING = `${SETTINGS_PREFIX}INFERENCE_SERVICE_TEMPLATE`;
+
+/** Pepr's namespace, where the module runs unless the pod says otherwise. */
+const STANDARD_NAMESPACE = "pepr-system";
+const NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+const withData = z.object({ data: z.record(z.string(), z.string()).default({}) });
+
+/** What the module was told by environment and cluster together. */
+export interface GatheredVariables {
+  readonly variables: Variables;
+  /** Reads the webhook secret anew, when it came from the cluster; undefined when the environment has it. */
+  readonly readSecret: (() => Promise<string | undefined>) | undefined;
+}
+
+/** The namespace that the module runs in: the pod's, or Pepr's own outside a cluster. */
+export function moduleNamespace(): string {
+  return existsSync(NAMESPACE_FILE) ? readFileSync(NAMESPACE_FILE, "utf8").trim() : STANDARD_NAMESPACE;
+}
+
+/**
+ * Completes the environment with the ConfigMap `mlflow-kserve-config` and the Secret `mlflow-webhook-secret` of a
+ * namespace, for what it does not have, and puts in the text of a template that is named as a ConfigMap's `name/key`.
+ * What may not be read counts as not there, with a warning.
+ *
+ * @throws KubernetesError when the API server cannot be reached
+ */
+export async function gatherVariables(
+  environment: Variables,
+  apiServer: ApiServer,
+  namespace: string,
+  log: Log,
+): Promise<GatheredVariables> {
+  const read = async (
+    resource: "configmaps" | "secrets",
+    name: string,
+  ): Promise<Record<string, string> | undefined> => {
+    try {
+      const path = `/api/v1/namespaces/${namespace}/${resource}/${encodeURIComponent(name)}`;
+      return withData.parse((await apiServer({ method: "GET", path })).body).data;
+    } catch (error) {
+      if (!(error instanceof KubernetesError) || (error.status !== 404 && error.status !== 403)) throw error;
+      if (error.status === 403)
+        log.warn({ cause: error.message }, `The ${resource} ${namespace}/${name} may not be read`);
+      return undefined;
+    }
+  };
+  const readSecret = async (): Promise<string | undefined> => {
+    const encoded = (await read("secrets", SECRET))?.[SECRET_KEY];
+    // `kubectl create secret --from-file` keeps the newline at a file's end; nobody means it.
+    return encoded === undefined
+      ? undefined
+      : Buffer.from(encoded, "base64")
+          .toString("utf8")
+          .replace(/\r?\n$/, "");
+  };
+
+  const configMap = (await read("configmaps", CONFIG_MAP)) ?? {};
+  const given = Object.fromEntries(
+    Object.entries(environment).filter(([, value]) => value !== undefined && value !== ""),
+  );
+  const variables: Record<string, string | undefined> = { ...configMap, ...given };
+  const fromCluster = variables[SECRET_SETTING] === undefined;
+  if (fromCluster) variables[SECRET_SETTING] = await readSecret();
+  variables[TEMPLATE_SETTING] = await templateText(variables[TEMPLATE_SETTING], name => read("configmaps", name));
+  return { variables, readSecret: fromCluster ? readSecret : undefined };
+}
+
+/** A template setting of one line that is no file but looks like `name/key` becomes the text under that key. */
+async function templateText(
+  setting: string | undefined,
+  readConfigMap: (name: string) => Promise<Record<string, string> | undefined>,
+): Promise<string | undefined> {
+  const [, name, key] = /^([a-z0-9][-a-z0-9.]*)\/([-._a-zA-Z0-9]+)$/.exec(setting ?? "") ?? [];
+  if (setting === undefined || name === undefined || key === undefined || existsSync(setting)) return setting;
+  // A text of one line would be taken for a path.
+  const text = (await readConfigMap(name))?.[key];
+  return text === undefined ? setting : `${text}\n`;
+}

@@ -1,0 +1,82 @@
+import { readFileSync } from "node:fs";
+import defaultTemplate from "../../templates/inference-service.yaml.txt";
+import { namespaceProblem } from "../kserve/names";
+import { compileTemplate, TemplateError } from "../template/rendering";
+import type { CompiledTemplate } from "../template/rendering";
+import { allowedStorageUriProblem, storageUriBaseProblem } from "../mlflow/storage-uri";
+import { messageOf } from "../observability/logging";
+import { parseSettings, SETTINGS_PREFIX, SettingsError } from "./settings";
+import type { Settings, SettingsProblem, Variables } from "./settings";
+
+const TEMPLATE_SETTING = `${SETTINGS_PREFIX}INFERENCE_SERVICE_TEMPLATE`;
+
+/** MLflow's own name for it. */
+const CERTIFICATES_VARIABLE = "MLFLOW_TRACKING_SERVER_CERT_PATH";
+
+/** Everything that the module is told before it starts. */
+export interface Configuration {
+  readonly settings: Settings;
+  readonly template: CompiledTemplate;
+  /** Certificates (PEM) to trust when MLflow is called, when a file with them is set. */
+  readonly mlflowCertificates: string | undefined;
+}
+
+/**
+ * Reads settings and template from the environment.
+ *
+ * @throws SettingsError with the problems of both, all at once
+ */
+export function readConfiguration(environment: Variables): Configuration {
+  const problems: SettingsProblem[] = [];
+  const settings = collect(problems, () => parseSettings(environment));
+  const template = collect(problems, () => readTemplate(environment[TEMPLATE_SETTING]));
+  const certificates = collect(problems, () => ({ text: readCertificates(environment[CERTIFICATES_VARIABLE]) }));
+  const check = (setting: string, problemOf: (value: string) => string | undefined): void => {
+    const value = environment[SETTINGS_PREFIX + setting];
+    const message = value ? problemOf(value) : undefined;
+    // These say what the value is themselves, where it may be shown.
+    if (message !== undefined)
+      problems.push({ name: SETTINGS_PREFIX + setting, value: undefined, message: `is not usable: ${message}` });
+  };
+  check("KUBE_NAMESPACE", namespaceProblem);
+  check("STORAGE_URI_BASE", storageUriBaseProblem);
+  for (const allowed of settings?.ALLOWED_STORAGE_URIS ?? [])
+    check("ALLOWED_STORAGE_URIS", () => allowedStorageUriProblem(allowed));
+  if (settings === undefined || template === undefined || certificates === undefined || problems.length > 0) {
+    throw new SettingsError(problems);
+  }
+  return { settings, template, mlflowCertificates: certificates.text };
+}
+
+function collect<T>(problems: SettingsProblem[], read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    problems.push(...error.problems);
+    return undefined;
+  }
+}
+
+/** The template that the setting names: the YAML itself (it has more than one line), a file, or the built-in one. */
+function readTemplate(setting: string | undefined): CompiledTemplate {
+  try {
+    if (setting === undefined || setting === "") return compileTemplate(defaultTemplate, "built-in template");
+    if (setting.includes("\n")) return compileTemplate(setting, TEMPLATE_SETTING);
+    return compileTemplate(readFileSync(setting, "utf8"), setting);
+  } catch (error) {
+    const cure = error instanceof TemplateError ? "" : "; give the path of a readable file, or YAML of several lines";
+    const message = `cannot be used: ${messageOf(error)}${cure}`;
+    throw new SettingsError([{ name: TEMPLATE_SETTING, value: undefined, message }]);
+  }
+}
+
+function readCertificates(file: string | undefined): string | undefined {
+  if (file === undefined || file === "") return undefined;
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    const message = `cannot be used: ${messageOf(error)}; give the path of a file with certificates (PEM)`;
+    throw new SettingsError([{ name: CERTIFICATES_VARIABLE, value: undefined, message }]);
+  }
+}

@@ -1,0 +1,90 @@
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { json, startFaultServer, text } from "../test/support/unit/fault-server";
+import type { FaultyAnswer } from "../test/support/unit/fault-server";
+import { TEMPLATE } from "../test/support/unit/objects";
+import { recordingLog } from "../test/support/unit/recording-log";
+import type { RecordedLine } from "../test/support/unit/recording-log";
+import type { ApiServerRequest } from "./kubernetes/api-server";
+import { createListener } from "./module";
+import type { Listener } from "./module";
+import { parseSettings } from "./configuration/settings";
+
+interface Setup {
+  readonly listener: Listener;
+  readonly lines: readonly RecordedLine[];
+  /** Requests to the API server, which has nothing. */
+  readonly requests: readonly ApiServerRequest[];
+}
+
+async function setUp(mlflow: FaultyAnswer, settings: Readonly<Record<string, string>> = {}): Promise<Setup> {
+  const { url } = await startFaultServer(mlflow);
+  const { log, lines } = recordingLog();
+  const requests: ApiServerRequest[] = [];
+  const all = {
+    MLFLOW_TRACKING_URI: url,
+    MLFLOW_WEBHOOK_SECRET: "geheim",
+    APP_HOST: "127.0.0.1",
+    APP_PORT: "0",
+    ...settings,
+  };
+  const listener = createListener({
+    mlflowCertificates: undefined,
+    settings: parseSettings(
+      Object.fromEntries(Object.entries(all).map(([name, value]) => [`MLFLOW_KSERVE_${name}`, value])),
+    ),
+    template: TEMPLATE,
+    apiServer: request => {
+      requests.push(request);
+      return Promise.resolve({ status: 200, body: { items: [] } });
+    },
+    log,
+  });
+  onTestFinished(() => listener.stop());
+  return { listener, lines, requests };
+}
+
+describe("a listener", () => {
+  it("polls once for all who ask at the same time", async () => {
+    let searches = 0;
+    const { listener } = await setUp((request, response) => {
+      searches++;
+      json(200, {})(request, response);
+    });
+    const [one, other] = await Promise.all([listener.poll(), listener.poll()]);
+    expect(one).toEqual({ tagged: 0, managed: 0, created: 0, updated: 0, deleted: 0, failed: 0, held: 0 });
+    expect(other).toBe(one);
+    expect(searches).toBe(1);
+    await listener.poll();
+    expect(searches).toBe(2);
+  });
+
+  // A real MLflow has no such page; what stands before one may.
+  it("changes nothing when a poll fails, says so, and can poll again", async () => {
+    const { listener, lines, requests } = await setUp(text(200, "text/html", "<html>"));
+    expect(await listener.poll()).toBeUndefined();
+    expect(await listener.poll()).toBeUndefined();
+    expect(requests).toEqual([]);
+    expect(lines).toMatchObject(Array(2).fill({ level: "error", message: "Poll failed, nothing was changed" }));
+  });
+
+  it("has no webhook when it works by polling alone", async () => {
+    const { listener } = await setUp(json(200, {}), { DISABLE_WEBHOOKS: "true" });
+    const { port } = await listener.serve(true);
+    const status = async (path: string): Promise<number> =>
+      (await fetch(`http://127.0.0.1:${port}${path}`, { method: "POST", headers: { connection: "close" } })).status;
+    expect([await status("/webhook"), await status("/health")]).toEqual([404, 405]);
+  });
+
+  it("stops while the registration of its webhook waits for another try, and logs no password", async () => {
+    const { listener, lines } = await setUp(text(503, "text/html", "<html>"), {
+      MLFLOW_WEBHOOK_URL: "https://user:geheim2@module.example.com/webhook",
+    });
+    await listener.serve(true);
+    const failed = { level: "warn", fields: { url: "https://***@module.example.com/webhook" } };
+    await vi.waitFor(() => {
+      expect(lines.at(-1)).toMatchObject(failed);
+    });
+    await listener.stop();
+    expect(JSON.stringify(lines)).not.toContain("geheim");
+  });
+});

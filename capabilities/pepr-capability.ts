@@ -1,0 +1,150 @@
+import { Capability, Log as peprLog } from "pepr";
+import { gatherVariables, moduleNamespace, SECRET_SETTING } from "./configuration/cluster-variables";
+import { readConfiguration } from "./configuration/configuration";
+import { completeInstallation } from "./kubernetes/installation";
+import { admit } from "./kserve/admission";
+import { connectToApiServer } from "./kubernetes/api-server";
+import { MANAGED_BY, MANAGED_BY_LABEL } from "./kserve/identity";
+import { InferenceService } from "./kserve/inference-service";
+import { readOwnUsername } from "./kubernetes/own-identity";
+import { createListener } from "./module";
+import type { Listener } from "./module";
+import { messageOf } from "./observability/logging";
+import { createRotatingSecret } from "./configuration/rotating-secret";
+import { unknownSettings } from "./configuration/settings";
+import { surviveUnhandledRejections } from "./support/termination";
+import type { Settings } from "./configuration/settings";
+
+/** Milliseconds for one request to the API server. */
+const API_SERVER_DEADLINE = 15_000;
+
+/** Annotation with the name of the account that made an InferenceService. */
+const CREATED_BY_ANNOTATION = "mlflow.created-by";
+
+/** kubernetes-fluent-client does not export its own constants for what a watch tells. */
+const isDeletion = (phase: string | undefined): boolean => phase === "DELETED";
+
+/** `pepr build` runs the module once, without a cluster or settings, only to see which actions it has. */
+const isBuild = process.env.PEPR_MODE === "build";
+/** `pepr dev` runs everything in one process; in a cluster the watcher polls and the others serve the endpoint. */
+const isDevelopment = process.env.PEPR_MODE === "dev";
+const isWatcher = process.env.PEPR_WATCH_MODE === "true";
+/** The kubelet sets it in every pod. */
+const isPod = process.env.KUBERNETES_SERVICE_HOST !== undefined;
+
+/** What the actions need; nothing of it is there while the module is built. */
+interface Running {
+  readonly settings: Settings;
+  readonly listener: Listener;
+  readonly ownUsername: string | undefined;
+}
+
+/** The capability for Pepr, and what ends the work that was started with it. */
+export interface ModelDeployment {
+  readonly capability: Capability;
+  /** Takes no further work, and resolves when what is under way is done. */
+  readonly stop: () => Promise<void>;
+}
+
+/**
+ * Makes the capability, and starts what it is about. Ends the process when the settings are wrong or the endpoint cannot
+ * be opened: a module that cannot work must not look as if it could. The pod restarts, and its last log line says why.
+ */
+export async function createModelDeployment(): Promise<ModelDeployment> {
+  const running = isBuild ? undefined : await start().catch(stopTheStart);
+  const capability = new Capability({
+    name: "mlflow-kserve",
+    description: "Serves every MLflow model version tagged deploy=true as a KServe InferenceService",
+  });
+  declareActions(capability, running);
+  return { capability, stop: async () => await running?.listener.stop() };
+}
+
+async function start(): Promise<Running> {
+  const apiServer = connectToApiServer(API_SERVER_DEADLINE);
+  const { variables, readSecret } = await gatherVariables(process.env, apiServer, moduleNamespace(), peprLog);
+  const configuration = readConfiguration(variables);
+  const { settings } = configuration;
+  const log = peprLog.child({}, { level: settings.LOG_LEVEL });
+  surviveUnhandledRejections(log);
+  for (const { name, nearest } of unknownSettings(variables)) {
+    log.warn({ setting: name }, `There is no setting ${name}; did you mean ${nearest}?`);
+  }
+  const first = variables[SECRET_SETTING];
+  const webhookSecret =
+    readSecret !== undefined && first ? createRotatingSecret({ first, read: readSecret, log }) : undefined;
+  const listener = createListener({ ...configuration, apiServer, log, webhookSecret });
+  // By the pods that the Service is about, and before they tell MLflow its address.
+  if (isPod && !isWatcher && !isDevelopment) {
+    const endpoint = { port: settings.APP_PORT, isHttps: settings.TLS_CERT_FILE !== undefined };
+    const targetNamespace = settings.KUBE_NAMESPACE;
+    await completeInstallation({ apiServer, log, namespace: moduleNamespace(), targetNamespace, endpoint });
+  }
+  await listener.serve(!isWatcher || isDevelopment);
+  if ((isWatcher || isDevelopment) && (settings.DISABLE_WEBHOOKS || settings.ENABLE_POLLING_FALLBACK)) {
+    listener.startPolling();
+  }
+  return { settings, listener, ownUsername: await readOwnUsername(apiServer, log) };
+}
+
+function declareActions(capability: Capability, running: Running | undefined): void {
+  const { When } = capability;
+  const namespaces = running ? [running.settings.KUBE_NAMESPACE] : [];
+
+  When(InferenceService)
+    .IsCreatedOrUpdated()
+    .InNamespace(...namespaces)
+    .WithLabel(MANAGED_BY_LABEL, MANAGED_BY)
+    .Watch(async (service, phase) => {
+      const observer = running?.listener.observer;
+      await (isDeletion(phase) ? observer?.deleted(service) : observer?.changed(service));
+      leaveOnlyIdentity(service);
+    });
+  watchDeletionsToo(capability);
+
+  When(InferenceService)
+    .IsCreated()
+    .InNamespace(...namespaces)
+    .WithLabel(MANAGED_BY_LABEL, MANAGED_BY)
+    .Mutate(request => {
+      const { username } = request.Request.userInfo;
+      if (username !== undefined) request.SetAnnotation(CREATED_BY_ANNOTATION, username);
+    });
+
+  // Without the label: Pepr looks at the object as it would be, and who takes the label away would go unnoticed.
+  When(InferenceService)
+    .IsCreatedOrUpdated()
+    .InNamespace(...namespaces)
+    .Validate(request => {
+      const decision = admit({
+        after: request.Raw.metadata ?? {},
+        before: request.OldResource?.metadata,
+        username: request.Request.userInfo.username,
+        ownUsername: running?.ownUsername,
+      });
+      return decision.allowed ? request.Approve() : request.Deny(decision.message, 403);
+    });
+}
+
+/**
+ * Lets the watch tell of deletions as well. A second action for them would be a second watch, with a second copy of every
+ * object in memory. Pepr's runtime knows actions for any event, its fluent interface does not.
+ */
+function watchDeletionsToo({ bindings }: Capability): void {
+  for (const binding of bindings) if (binding.isWatch) binding.event = "*" as typeof binding.event;
+}
+
+/**
+ * kubernetes-fluent-client keeps every object of a watch for as long as it lives, and needs uid and resourceVersion of it:
+ * the rest is most of what a watcher of many services has in memory.
+ */
+function leaveOnlyIdentity(service: InferenceService): void {
+  delete service.spec;
+  delete service.status;
+  delete service.metadata?.managedFields;
+}
+
+function stopTheStart(error: unknown): never {
+  peprLog.fatal(`mlflow-kserve cannot start: ${messageOf(error)}`);
+  process.exit(1);
+}

@@ -1,0 +1,144 @@
+import { describe, expect, it } from "vitest";
+import { EVENT, ID, OUTCOME, setUpDeliveries } from "../../../test/support/unit/deliveries";
+import { deferred, settle } from "../../../test/support/unit/outcomes";
+import { KubernetesError } from "../../kubernetes/api-server";
+import { MlflowError } from "../../mlflow/errors";
+import { ForeignObjectError, RefusedError } from "../../reconciliation/errors";
+import type { Outcome } from "../../reconciliation/reconciler";
+
+describe("a delivery about the deploy tag", () => {
+  it.each(["set", "deleted"])("reconciles the version (%s), whatever value the event has", async action => {
+    const { deliver, reconciled } = setUpDeliveries();
+    const answer = await deliver(JSON.stringify({ ...EVENT, action, data: { ...EVENT.data, value: "false" } }));
+    expect(reconciled).toEqual([{ model: "iris", version: "3" }]);
+    expect(answer).toEqual({
+      status: 200,
+      body: { status: "success", action: "created", inference_service: "mlflow-iris-v3", namespace: "models" },
+    });
+  });
+
+  it("is answered only when the work was acknowledged", async () => {
+    const work = deferred<Outcome>();
+    let answered = false;
+    const answer = setUpDeliveries({ reconcile: () => work.promise })
+      .deliver()
+      .finally(() => (answered = true));
+    await settle();
+    expect(answered).toBe(false);
+    work.resolve(OUTCOME);
+    expect((await answer).status).toBe(200);
+  });
+
+  it("says why nothing runs, when nothing does", async () => {
+    const reason = "the model version has no tag deploy";
+    const { deliver } = setUpDeliveries({
+      reconcile: () => Promise.resolve({ ...OUTCOME, action: "deleted", reason }),
+    });
+    expect((await deliver()).body).toMatchObject({ status: "success", action: "deleted", message: reason });
+  });
+
+  it("is logged with its id, the time it was received, the version and what was done", async () => {
+    const { deliver, lines } = setUpDeliveries();
+    const before = Date.now();
+    await deliver();
+    expect(lines).toMatchObject([
+      {
+        level: "info",
+        message: "Delivery handled",
+        fields: {
+          delivery_id: ID,
+          model: "iris",
+          version: "3",
+          inference_service: "mlflow-iris-v3",
+          action: "created",
+          mlflow_ms: 12.5,
+          kubernetes_ms: 7.25,
+        },
+      },
+    ]);
+    const receivedAt = lines[0]?.fields.received_at;
+    expect(receivedAt).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    expect(Date.parse(String(receivedAt))).toBeGreaterThanOrEqual(before);
+    expect(Date.parse(String(receivedAt))).toBeLessThanOrEqual(Date.now());
+    expect(lines[0]?.fields.duration_ms).toBeGreaterThanOrEqual(0);
+  });
+});
+
+describe("a delivery that failed", () => {
+  it.each([
+    [new MlflowError("unreachable", "MLflow cannot be reached"), 502],
+    [new MlflowError("unexpected", "an HTML page"), 502],
+    [new MlflowError("unauthorized", "401"), 502],
+    [new MlflowError("refused", "the server is starting", "TEMPORARILY_UNAVAILABLE"), 502],
+    // MLflow can have no model of that name: another try cannot heal it.
+    [new MlflowError("refused", "Invalid model name 'a/b'", "INVALID_PARAMETER_VALUE"), 422],
+    [new ForeignObjectError("mlflow-iris-v3", "models"), 409],
+    [new RefusedError("KServe cannot read dbfs:/"), 422],
+    [new KubernetesError(422, "Invalid", "spec.predictor: Invalid value"), 422],
+    [new KubernetesError(400, "BadRequest", "strict decoding error: unknown field"), 422],
+    [
+      new KubernetesError(
+        500,
+        "",
+        "failed to create typed patch object (m/x; …): .spec.a: field not declared in schema",
+      ),
+      422,
+    ],
+    // KServe's own webhooks answer so (controller-runtime's Denied): another try cannot heal it.
+    [new KubernetesError(403, "Forbidden", 'admission webhook "isvc.kserve" denied the request: no name'), 422],
+    // Rights can be given back: MLflow shall try again.
+    [new KubernetesError(403, "Forbidden", 'User "x" cannot patch resource "inferenceservices"'), 500],
+    [new KubernetesError(0, "NoAnswer", "The Kubernetes API server cannot be reached"), 500],
+    [new KubernetesError(409, "Conflict", "the object has been modified"), 500],
+    [new KubernetesError(404, "NotFound", 'namespaces "models" not found'), 500],
+    [new KubernetesError(500, "InternalError", "etcd"), 500],
+    [new TypeError("a mistake in the code"), 500],
+  ])("by %o is answered %i with the cause", async (error, status) => {
+    const { deliver, lines } = setUpDeliveries({ reconcile: () => Promise.reject(error) });
+    expect(await deliver()).toEqual({ status, body: { status: "error", message: error.message } });
+    expect(lines).toMatchObject([
+      { level: "error", message: "Delivery failed", fields: { delivery_id: ID, status, cause: error.message } },
+    ]);
+  });
+});
+
+describe("a delivery about something else", () => {
+  it("is answered 200 and ignored, as MLflow's test call must be", async () => {
+    const { deliver, reconciled, lines } = setUpDeliveries();
+    const data = { name: "example_model", version: "1", key: "example_key", value: "example_value" };
+    expect(await deliver(JSON.stringify({ ...EVENT, data }))).toEqual({
+      status: 200,
+      body: { status: "success", action: "ignored", namespace: "models", message: "the tag is not deploy" },
+    });
+    expect(reconciled).toEqual([]);
+    expect(lines.map(({ level }) => level)).toEqual(["debug"]);
+  });
+});
+
+describe("secrets", () => {
+  it("are asked for anew with each delivery", async () => {
+    let valid: readonly string[] = ["other"];
+    const { deliver } = setUpDeliveries({ secrets: () => valid });
+    expect((await deliver()).status).toBe(401);
+    valid = ["other", "geheim"];
+    expect((await deliver()).status).toBe(200);
+  });
+});
+
+describe("what is counted", () => {
+  it("are events with known labels only, and the time of those that were worked on", async () => {
+    const { deliver, counted } = setUpDeliveries();
+    await deliver();
+    await deliver(JSON.stringify({ ...EVENT, action: "deleted" }));
+    await deliver(JSON.stringify({ ...EVENT, entity: "made up", action: "x".repeat(1000) }));
+    await deliver("{");
+    expect(await counted("webhook_events_total")).toEqual([
+      'webhook_events_total{entity="model_version_tag",action="set"} 1',
+      'webhook_events_total{entity="model_version_tag",action="deleted"} 1',
+      'webhook_events_total{entity="other",action="other"} 1',
+    ]);
+    expect(await counted("webhook_processing_duration_seconds_count")).toEqual([
+      "webhook_processing_duration_seconds_count 2",
+    ]);
+  });
+});

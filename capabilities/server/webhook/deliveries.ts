@@ -1,0 +1,173 @@
+import { KubernetesError } from "../../kubernetes/api-server";
+import { MlflowError } from "../../mlflow/errors";
+import type { ModelVersionKey } from "../../support/model-version-key";
+import { limitWarnings } from "../../observability/limited-warnings";
+import { messageOf } from "../../observability/logging";
+import type { Log } from "../../observability/logging";
+import type { Metrics, RejectionReason } from "../../observability/metrics";
+import { ForeignObjectError, RefusedError } from "../../reconciliation/errors";
+import type { Outcome } from "../../reconciliation/reconciler";
+import { busyAnswer, errorAnswer, shuttingDown } from "../answers";
+import type { JsonAnswer } from "../answers";
+import { parseEvent } from "./event";
+import { BodyError } from "../request-body";
+import type { HttpRequest } from "../http-server";
+import { verify } from "./signature";
+
+/** Deliveries worked on at once: more than all processes of a usual MLflow send together (4 with 10 workers each). */
+const MAXIMUM_UNDER_WAY = 500;
+
+/** Seconds after which MLflow may try again when too much is under way; it obeys. */
+const OVERLOAD_RETRY_AFTER = 1;
+
+/** Anybody who reaches the endpoint can be refused as often as they like. */
+const REFUSALS_LOGGED = { lines: 100, interval: 60_000 };
+
+export interface DeliveryOptions {
+  /** The secrets that are valid now. */
+  readonly secrets: () => readonly string[];
+  readonly deployTagKey: string;
+  readonly namespace: string;
+  readonly reconcile: (key: ModelVersionKey) => Promise<Outcome>;
+  readonly log: Log;
+  /** Deliveries about the deploy tag that are worked on at once; further ones are answered 429. */
+  readonly maximumUnderWay?: number | undefined;
+  readonly metrics?: Pick<Metrics, "eventReceived" | "deliveryRejected" | "processed"> | undefined;
+}
+
+/**
+ * `POST /webhook`: verifies one delivery of MLflow's, reconciles the version it is about, and answers after the Apply or
+ * Delete was acknowledged, so that MLflow's own retries (429, 500, 502, 503, 504) work for us.
+ */
+export function createDeliveryHandler(options: DeliveryOptions): (request: HttpRequest) => Promise<JsonAnswer> {
+  const { secrets, deployTagKey, namespace, reconcile, log, metrics, maximumUnderWay = MAXIMUM_UNDER_WAY } = options;
+  let underWay = 0;
+  const warn = limitWarnings(log, "webhook_deliveries_rejected_total", REFUSALS_LOGGED);
+
+  return async request => {
+    const receivedAt = new Date();
+    const start = performance.now();
+    const { header } = request;
+    const deliveryId = header("x-mlflow-delivery-id");
+    const timestamp = header("x-mlflow-timestamp");
+    const signature = header("x-mlflow-signature");
+    const about = {
+      ...(deliveryId === request.id ? { delivery_id: request.id } : { request_id: request.id }),
+      received_at: receivedAt.toISOString(),
+    };
+    const reject = (answer: JsonAnswer, reason: RejectionReason): JsonAnswer => {
+      metrics?.deliveryRejected(reason);
+      warn({ ...about, status: answer.status, cause: answer.body.message }, "Delivery refused");
+      return answer;
+    };
+    const refuse = (status: number, reason: RejectionReason, message: string): JsonAnswer =>
+      reject(errorAnswer(status, message), reason);
+
+    if (request.closing) return reject(shuttingDown(), "shutting_down");
+    const formProblem = problemOfForm(header("content-type"), header("content-encoding"));
+    if (formProblem !== undefined) return refuse(415, "unsupported_media_type", formProblem);
+    if (signature === undefined) {
+      const message = "the header X-MLflow-Signature is missing: give MLflow's webhook a secret";
+      return refuse(401, "unauthenticated", message);
+    }
+    if (!deliveryId || !timestamp) {
+      const missing = deliveryId ? "X-MLflow-Timestamp" : "X-MLflow-Delivery-Id";
+      return refuse(400, "missing_header", `the header ${missing} is missing`);
+    }
+    let body: Buffer;
+    try {
+      body = await request.body();
+    } catch (error) {
+      if (!(error instanceof BodyError)) throw error;
+      const reasons: Readonly<Record<number, RejectionReason>> = { 413: "too_large", 503: "overloaded" };
+      return reject(error.answer, reasons[error.answer.status] ?? "malformed");
+    }
+    const verification = verify({ deliveryId, timestamp, signature, body }, secrets(), receivedAt.getTime() / 1000);
+    if (!verification.valid) return refuse(401, "unauthenticated", verification.reason);
+
+    const event = parseEvent(body, deployTagKey);
+    if (event.kind === "malformed") return refuse(400, "malformed", event.problems.join("; "));
+    metrics?.eventReceived(event.entity, event.action);
+    if (event.kind === "ignored") {
+      log.debug({ ...about, entity: event.entity, event_action: event.action, action: "ignored" }, "Delivery ignored");
+      return { status: 200, body: { status: "success", action: "ignored", namespace, message: event.reason } };
+    }
+    // Only now: who has not the secret can take nobody's place.
+    if (underWay >= maximumUnderWay) {
+      const message = `${maximumUnderWay} deliveries are under way already; try again`;
+      return reject(busyAnswer(429, message, OVERLOAD_RETRY_AFTER), "overloaded");
+    }
+
+    const { model, version } = event.key;
+    const fields = (): Record<string, unknown> => ({
+      ...about,
+      model,
+      version,
+      duration_ms: Math.round((performance.now() - start) * 100) / 100,
+    });
+    underWay++;
+    try {
+      const outcome = await reconcile(event.key);
+      log.info(
+        {
+          ...fields(),
+          inference_service: outcome.inferenceService,
+          action: outcome.action,
+          ...(outcome.reason === undefined ? {} : { reason: outcome.reason }),
+          mlflow_ms: outcome.mlflowMilliseconds,
+          kubernetes_ms: outcome.kubernetesMilliseconds,
+        },
+        "Delivery handled",
+      );
+      return {
+        status: 200,
+        body: {
+          status: "success",
+          action: outcome.action,
+          inference_service: outcome.inferenceService,
+          namespace: outcome.namespace,
+          ...(outcome.reason === undefined ? {} : { message: outcome.reason }),
+        },
+      };
+    } catch (error) {
+      const status = statusOf(error);
+      log.error({ ...fields(), status, cause: messageOf(error) }, "Delivery failed");
+      return errorAnswer(status, messageOf(error));
+    } finally {
+      underWay--;
+      metrics?.processed((performance.now() - start) / 1000);
+    }
+  };
+}
+
+/** JSON in UTF-8 as it is: the signature is over the bytes that came, and nothing here unpacks any. */
+function problemOfForm(contentType: string | undefined, contentEncoding: string | undefined): string | undefined {
+  if (contentEncoding !== undefined) return "the header Content-Encoding is not supported: send the JSON as it is";
+  if (contentType === undefined || !/^application\/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?$/i.test(contentType))
+    return "the header Content-Type must be application/json";
+  return undefined;
+}
+
+/** MLflow tries again after 500, 502 and 503; what another try cannot heal gets a status that it does not retry. */
+function statusOf(error: unknown): number {
+  // MLflow itself says that it can have no such model version: asking again gives the same answer.
+  if (error instanceof MlflowError) return error.code === "INVALID_PARAMETER_VALUE" ? 422 : 502;
+  if (error instanceof ForeignObjectError) return 409;
+  if (error instanceof RefusedError) return 422;
+  if (error instanceof KubernetesError && isRejection(error)) return 422;
+  return 500;
+}
+
+/**
+ * The object itself was rejected: by validation, or by an admission webhook, whose answer is 403 unless it says otherwise
+ * (controller-runtime's, so KServe's, does not). Without RBAC it is 403 too, but that can be healed. A field that the CRD
+ * does not have, from a template, is an internal error (500) to server-side apply.
+ */
+function isRejection({ status, message }: KubernetesError): boolean {
+  return (
+    status === 400 ||
+    status === 422 ||
+    (status === 403 && /^admission webhook .* denied the request/s.test(message)) ||
+    (status === 500 && message.startsWith("failed to create typed patch object"))
+  );
+}

@@ -1,0 +1,75 @@
+import * as z from "zod";
+import type { ModelVersionKey } from "../../support/model-version-key";
+import { isModelVersionNumber } from "../../support/model-version-key";
+
+// Not zod's min() and max(): they look at the `length` of what is no text as well, and a hostile one
+// (`{"length": {"toString": []}}`) makes them throw.
+const nonEmpty = z.string().refine(text => text !== "", { error: "must not be empty" });
+
+/**
+ * MLflow's delivery (mlflow/webhooks/delivery.py). The timestamp is an ISO string; older descriptions of the event have
+ * Unix seconds or milliseconds, and `run_id` and `experiment_id` in the data: both are accepted.
+ */
+const envelope = z.object({
+  entity: nonEmpty,
+  action: nonEmpty,
+  timestamp: z.union([z.string(), z.number()]),
+  data: z.record(z.string(), z.unknown()),
+});
+
+// What is not UTF-8 is refused: read leniently, two different names would become the same.
+const UTF_8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+const versionNumber = z
+  .union([z.string(), z.number().int().transform(String)])
+  .refine(isModelVersionNumber, { error: "must be a positive whole number, as MLflow numbers versions" });
+
+/**
+ * Characters of a model's name: MLflow's databases keep 256 (SQLite does not hold to that). A longer one would make an
+ * address that MLflow's server does not read.
+ */
+const MAXIMUM_NAME_LENGTH = 1024;
+
+const modelName = nonEmpty
+  .refine(name => name.length <= MAXIMUM_NAME_LENGTH, { error: `must have at most ${MAXIMUM_NAME_LENGTH} characters` })
+  // Asking MLflow for it would ask for another: in an address there is only U+FFFD for a lone surrogate.
+  .refine(name => !/\p{Surrogate}/u.test(name), { error: "must not have lone surrogates, which MLflow cannot store" });
+
+const tagData = z.object({
+  name: modelName,
+  version: versionNumber,
+  key: z.string(),
+});
+
+export type ParsedEvent =
+  /** Somebody touched the deploy tag of this version. Which value it has now, only MLflow knows. */
+  | { readonly kind: "deploy-tag"; readonly entity: string; readonly action: string; readonly key: ModelVersionKey }
+  | { readonly kind: "ignored"; readonly entity: string; readonly action: string; readonly reason: string }
+  | { readonly kind: "malformed"; readonly problems: readonly string[] };
+
+/** Reads the JSON of a delivery. Never throws: what cannot be read is `malformed`, with each field's problem. */
+export function parseEvent(body: Buffer, deployTagKey: string): ParsedEvent {
+  let json: unknown;
+  try {
+    json = JSON.parse(UTF_8.decode(body));
+  } catch {
+    return { kind: "malformed", problems: ["the body is not JSON in UTF-8"] };
+  }
+  const parsed = envelope.safeParse(json);
+  if (!parsed.success) return { kind: "malformed", problems: problemsOf(parsed.error) };
+  const { entity, action, data } = parsed.data;
+  if (entity !== "model_version_tag" || (action !== "set" && action !== "deleted")) {
+    return { kind: "ignored", entity, action, reason: `${entity}.${action} does not concern deployments` };
+  }
+  // Other people's tags may hold anything: only a deploy tag has to be well-formed.
+  if (data.key !== deployTagKey) {
+    return { kind: "ignored", entity, action, reason: `the tag is not ${deployTagKey}` };
+  }
+  const tag = tagData.safeParse(data);
+  if (!tag.success) return { kind: "malformed", problems: problemsOf(tag.error).map(problem => `data.${problem}`) };
+  return { kind: "deploy-tag", entity, action, key: { model: tag.data.name, version: tag.data.version } };
+}
+
+function problemsOf(error: z.ZodError): string[] {
+  return error.issues.map(({ path, message }) => `${path.map(String).join(".") || "the body"}: ${message}`);
+}

@@ -1,0 +1,127 @@
+import http from "node:http";
+import https from "node:https";
+import type { IncomingMessage } from "node:http";
+import { messageOf } from "../observability/logging";
+
+export interface HttpRequest {
+  readonly url: URL;
+  readonly method: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly agent: http.Agent | https.Agent;
+  /** Milliseconds until the whole answer must be there. */
+  readonly deadline: number;
+  /** Bytes of the answer's body at which it is given up. */
+  readonly maximumBodySize: number;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: http.IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+/** No complete answer came back: nothing is known about what the server did with the request. */
+export class NoAnswerError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "NoAnswerError";
+  }
+}
+
+/**
+ * Sends one request and reads the whole answer, of any status. Redirects are not followed. Node's own client, so that
+ * each caller rules its connections by the agent it hands in.
+ *
+ * @throws NoAnswerError when the connection fails, the answer is cut short or too large, or the deadline passes
+ */
+export async function sendRequest(request: HttpRequest): Promise<HttpAnswer> {
+  const start = performance.now();
+  try {
+    return await sendOnce(request);
+  } catch (error) {
+    // The server had closed the connection that was kept for us, as every server does after a while or when it restarts
+    // (RFC 9112, section 9.3.1). It almost certainly did not see the request; POST, the one method of ours that must not
+    // be done twice, is not sent again all the same.
+    const left = request.deadline - (performance.now() - start);
+    if (!(error instanceof ClosedConnectionError) || request.method === "POST" || left <= 0) throw error;
+    return await sendRequest({ ...request, deadline: left });
+  }
+}
+
+/** A kept connection was closed before one byte of the answer came. */
+class ClosedConnectionError extends NoAnswerError {}
+
+function sendOnce(request: HttpRequest): Promise<HttpAnswer> {
+  const { url, method, headers, body, agent, deadline, maximumBodySize } = request;
+  const { promise, resolve, reject } = promiseWithResolvers<HttpAnswer>();
+  const client = url.protocol === "https:" ? https : http;
+  const where = `${method} ${url.origin}${url.pathname}`;
+  let sent: http.ClientRequest;
+  let answered = false;
+  try {
+    sent = client.request(url, { method, headers: { ...headers }, agent });
+  } catch (error) {
+    // Node throws at once when a header holds a line end, or the protocol is not the agent's. Its message has no values.
+    return Promise.reject(new NoAnswerError(`${where}: ${messageOf(error)}`, { cause: error }));
+  }
+  const timer = setTimeout(() => {
+    const tooSlow = new NoAnswerError(`${where}: no complete answer within ${deadline} ms`);
+    // A request that still waits for a connection of the agent tells of its end only when it gets one.
+    fail(tooSlow);
+    sent.destroy(tooSlow);
+  }, deadline);
+  const fail = (error: Error): void => {
+    clearTimeout(timer);
+    if (error instanceof NoAnswerError) {
+      reject(error);
+      return;
+    }
+    const Failure = sent.reusedSocket && !answered && isClosed(error) ? ClosedConnectionError : NoAnswerError;
+    reject(new Failure(`${where}: ${reasonOf(error)}`, { cause: error }));
+  };
+  sent.on("error", fail);
+  sent.on("response", (answer: IncomingMessage) => {
+    answered = true;
+    const chunks: Buffer[] = [];
+    let size = 0;
+    answer.on("data", (chunk: Buffer) => {
+      chunks.push(chunk);
+      size += chunk.length;
+      if (size > maximumBodySize) {
+        sent.destroy(new NoAnswerError(`${where}: the answer is larger than ${maximumBodySize} bytes`));
+      }
+    });
+    answer.on("error", fail);
+    answer.on("end", () => {
+      clearTimeout(timer);
+      resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: Buffer.concat(chunks, size) });
+    });
+  });
+  sent.end(body);
+  return promise;
+}
+
+function isClosed(error: Error & { code?: unknown }): boolean {
+  return error.code === "ECONNRESET" || error.code === "EPIPE";
+}
+
+/** Some of Node's network errors (several addresses tried) have an empty message; their code says what happened. */
+function reasonOf(error: Error & { code?: unknown }): string {
+  if (error.message !== "") return error.message;
+  return typeof error.code === "string" ? error.code : error.name;
+}
+
+function promiseWithResolvers<T>(): {
+  promise: Promise<T>;
+  resolve: (value: T) => void;
+  reject: (reason: Error) => void;
+} {
+  let resolve!: (value: T) => void;
+  let reject!: (reason: Error) => void;
+  const promise = new Promise<T>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise, resolve, reject };
+}
