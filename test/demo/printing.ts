@@ -1,6 +1,6 @@
 import type { LiveInferenceService } from "../../capabilities/kserve/live-inference-service";
 import type { Timed } from "../support/data-scientist";
-import type { LogEntry } from "../support/module-log";
+import type { LogLine } from "../support/replica";
 import { inferencePath } from "../testbed/inference";
 import type { InferenceRequest, ModelAddress } from "../testbed/inference";
 import type { Progress } from "./predictor-progress";
@@ -17,16 +17,16 @@ export interface Sightings {
 }
 
 /** Prints what happened when, in milliseconds since the data scientist's call began, and how long each part took. */
-export function printTimeline(tag: Timed, delivery: LogEntry, { ready, progress, answered }: Sightings): void {
-  const receivedAt = Date.parse(String(delivery.fields.received_at));
-  const took = Number(delivery.fields.duration_ms);
-  const mlflow = Number(delivery.fields.mlflow_ms);
-  const apply = Number(delivery.fields.kubernetes_ms);
+export function printTimeline(tag: Timed, delivery: LogLine, { ready, progress, answered }: Sightings): void {
+  const receivedAt = Date.parse(String(delivery.received_at));
+  const took = Number(delivery.duration_ms);
+  const mlflow = Number(delivery.mlflow_ms);
+  const apply = Number(delivery.kubernetes_ms);
   const applied = receivedAt + took;
   const rows: [number, string][] = [
     [tag.started_at, "set_model_version_tag called in Python"],
     [receivedAt, "delivery received from MLflow"],
-    [applied, `InferenceService ${String(delivery.fields.action)}: the API server acknowledged the Apply`],
+    [applied, `InferenceService ${String(delivery.action)}: the API server acknowledged the Apply`],
     [ready, "InferenceService Ready=True, set by KServe's controller"],
   ];
   if (progress && answered !== undefined) {

@@ -3,7 +3,7 @@ import { keyOf } from "../../capabilities/kserve/identity";
 import type { LiveInferenceService } from "../../capabilities/kserve/live-inference-service";
 import type { Timed } from "../support/data-scientist";
 import { listManaged } from "../support/managed-services";
-import type { LogEntry } from "../support/module-log";
+import type { LogLine } from "../support/replica";
 import { waitFor } from "../support/waiting";
 import { say } from "../support/command-output";
 import { infer, inferenceRequest, predictionsOf } from "../testbed/inference";
@@ -11,7 +11,6 @@ import type { ModelAddress, Rows } from "../testbed/inference";
 import { printPrediction, printService, printTimeline } from "./printing";
 import { watchPredictor } from "./predictor-progress";
 import type { Progress } from "./predictor-progress";
-import { MODEL, NAMESPACE } from "./stage";
 import type { Stage } from "./stage";
 
 /** Measures of two flowers, an Iris setosa (0) and an Iris virginica (2). */
@@ -19,6 +18,9 @@ export const FLOWERS: Rows = [
   [5.1, 3.5, 1.4, 0.2],
   [6.7, 3.0, 5.2, 2.3],
 ];
+
+/** The level of errors, as Pino numbers it. */
+const ERROR = 50;
 
 /** Milliseconds until a model must be loaded, on a machine that is busy with other things. */
 const LOAD_TIMEOUT = 300_000;
@@ -29,15 +31,15 @@ const LOAD_TIMEOUT = 300_000;
  * @throws when a step does not happen, or the two predictions differ
  */
 export async function deploy(stage: Stage, version: string): Promise<ModelAddress | undefined> {
-  const { module, scientist, ingress } = stage;
-  say(`\nSetting the tag deploy=true on ${MODEL} version ${version}`);
-  const tag = await scientist.setTag(MODEL, version, "deploy", "true");
-  const isAboutIt = (entry: LogEntry): boolean => entry.fields.model === MODEL && entry.fields.version === version;
-  const delivery = await module.waitForEntry(
+  const { module, scientist, ingress, names } = stage;
+  say(`\nSetting the tag ${names.tag}=true on ${names.model} version ${version}`);
+  const tag = await scientist.setTag(names.model, version, names.tag, "true");
+  const isAboutIt = (line: LogLine): boolean => line.model === names.model && line.version === version;
+  const delivery = await module.waitForLine(
     "the delivery of MLflow's event",
-    entry => isAboutIt(entry) && entry.message.startsWith("Delivery"),
+    line => isAboutIt(line) && line.msg?.startsWith("Delivery") === true,
   );
-  if (delivery.level === "ERROR") throw new Error(`The delivery failed: ${String(delivery.fields.cause)}`);
+  if (Number(delivery.level) >= ERROR) throw new Error(`The delivery failed: ${String(delivery.cause)}`);
   if (ingress === undefined) {
     const ready = await untilReady(stage, version);
     printTimeline(tag, delivery, { ready: ready.seenAt });
@@ -52,9 +54,9 @@ async function untilItAnswers(
   stage: Stage & { readonly ingress: string },
   version: string,
   tag: Timed,
-  delivery: LogEntry,
+  delivery: LogLine,
 ): Promise<ModelAddress> {
-  const { apiServer, scientist, ingress } = stage;
+  const { apiServer, scientist, ingress, names } = stage;
   const address = await waitFor("the address of the InferenceService", async () => {
     const live = await findService(stage, version);
     const url = live?.status.url;
@@ -62,7 +64,7 @@ async function untilItAnswers(
   });
   const [ready, progress]: [Ready, Progress] = await Promise.all([
     untilReady(stage, version),
-    watchPredictor(apiServer, NAMESPACE, address, LOAD_TIMEOUT),
+    watchPredictor(apiServer, names.namespace, address, LOAD_TIMEOUT),
   ]);
   const request = inferenceRequest(FLOWERS);
   const answer = await infer(address, request);
@@ -70,10 +72,10 @@ async function untilItAnswers(
   const predictions = predictionsOf(answer);
   printTimeline(tag, delivery, { ready: ready.seenAt, progress, answered });
   printService(ready.live);
-  const { predictions: inPython } = await scientist.predict(MODEL, version, FLOWERS);
+  const { predictions: inPython } = await scientist.predict(names.model, version, FLOWERS);
   if (!isDeepStrictEqual(predictions, inPython)) {
     const both = `${JSON.stringify(predictions)} by KServe and ${JSON.stringify(inPython)} by Python`;
-    throw new Error(`The predictions of ${MODEL} version ${version} differ: ${both}`);
+    throw new Error(`The predictions of ${names.model} version ${version} differ: ${both}`);
   }
   printPrediction(address, request, answer.text, inPython);
   return address;
@@ -90,8 +92,9 @@ export async function askBoth(addresses: readonly ModelAddress[]): Promise<void>
 
 /** Removes a version's tag and waits until its InferenceService is gone. */
 export async function takeDown(stage: Stage, version: string): Promise<void> {
-  say(`\nRemoving the tag of ${MODEL} version ${version}`);
-  const tag = await stage.scientist.deleteTag(MODEL, version, "deploy");
+  const { names, scientist } = stage;
+  say(`\nRemoving the tag of ${names.model} version ${version}`);
+  const tag = await scientist.deleteTag(names.model, version, names.tag);
   await waitFor("the InferenceService's end", async () =>
     (await findService(stage, version)) === undefined ? true : undefined,
   );
@@ -116,10 +119,10 @@ function untilReady(stage: Stage, version: string): Promise<Ready> {
   );
 }
 
-async function findService({ services }: Stage, version: string): Promise<LiveInferenceService | undefined> {
+async function findService({ services, names }: Stage, version: string): Promise<LiveInferenceService | undefined> {
   const live = await listManaged(services);
   return live.find(({ metadata }) => {
     const key = keyOf(metadata);
-    return key?.model === MODEL && key.version === version;
+    return key?.model === names.model && key.version === version;
   });
 }

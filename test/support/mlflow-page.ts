@@ -1,6 +1,6 @@
 import { chromium } from "playwright-core";
 import type { Page } from "playwright-core";
-import { findChromium } from "../testbed/path-lookup";
+import { chromiumBrowser } from "../testbed/chromium";
 
 /** MLflow's own web page of one model version, in a real browser. */
 export interface ModelVersionPage {
@@ -14,17 +14,19 @@ export interface ModelVersionPage {
 /** Milliseconds for the page to load, or to show what was done, on a machine that is busy with other tests. */
 const TIMEOUT = 120_000;
 
-/** @throws Error when there is no Chromium on the PATH, or MLflow's page is not as it is known */
+/** @throws Error when there is no Chromium for this machine, or MLflow's page is not as it is known */
 export async function openModelVersionPage(
   mlflowTrackingUri: string,
   model: string,
   version: string,
 ): Promise<ModelVersionPage> {
-  const executablePath = findChromium();
-  if (executablePath === undefined)
-    throw new Error("There is no Chromium on the PATH: install it, on Debian the package chromium.");
+  const { executablePath, environment } = await chromiumBrowser();
   // Chromium does not run as root in its sandbox; it only sees our own MLflow.
-  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  const browser = await chromium.launch({
+    executablePath,
+    args: ["--no-sandbox"],
+    env: { ...process.env, ...environment },
+  });
   try {
     const view = await browser.newPage();
     view.setDefaultTimeout(TIMEOUT);

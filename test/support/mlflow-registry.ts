@@ -1,26 +1,38 @@
+import { randomUUID } from "node:crypto";
 import { createMlflowTransport } from "../../capabilities/mlflow/transport";
 import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
 
 /** A model registry as other people change it: MLflow's REST API, which its Python client calls too. */
 export interface MlflowRegistry {
   /** Registers the first version of a new model, or a further one, and returns its key. */
-  register: (model: string, source?: string, tags?: Readonly<Record<string, string>>) => Promise<ModelVersionKey>;
+  register: (
+    model: string,
+    source?: string,
+    tags?: Readonly<Record<string, string>>,
+    runId?: string,
+  ) => Promise<ModelVersionKey>;
   setTag: (key: ModelVersionKey, name: string, value: string) => Promise<void>;
   deleteTag: (key: ModelVersionKey, name: string) => Promise<void>;
   deleteVersion: (key: ModelVersionKey) => Promise<void>;
+  /** Gives a registered model another name; its versions stay what they are. */
+  renameModel: (model: string, newName: string) => Promise<void>;
+  /** Deletes a model with all its versions: the next of this name begins with version 1 again. */
+  deleteModel: (model: string) => Promise<void>;
+  /** Makes an experiment with one run in it. */
+  createRun: () => Promise<{ readonly experimentId: string; readonly runId: string }>;
 }
 
 export function openRegistry(trackingUri: string): MlflowRegistry {
   const transport = createMlflowTransport({ trackingUri, authorization: undefined, deadline: 30_000 });
   const models = new Set<string>();
   return {
-    async register(model, source = "s3://models/artifacts", tags = {}) {
+    async register(model, source = "s3://models/artifacts", tags = {}, runId) {
       if (!models.has(model)) {
         await transport({ method: "POST", path: "registered-models/create", body: { name: model } });
         models.add(model);
       }
       const list = Object.entries(tags).map(([key, value]) => ({ key, value }));
-      const body = { name: model, source, tags: list };
+      const body = { name: model, source, tags: list, ...(runId === undefined ? {} : { run_id: runId }) };
       const answer = await transport({ method: "POST", path: "model-versions/create", body });
       return { model, version: (answer as { model_version: { version: string } }).model_version.version };
     },
@@ -32,6 +44,20 @@ export function openRegistry(trackingUri: string): MlflowRegistry {
     },
     async deleteVersion({ model, version }) {
       await transport({ method: "DELETE", path: "model-versions/delete", body: { name: model, version } });
+    },
+    async renameModel(model, newName) {
+      await transport({ method: "POST", path: "registered-models/rename", body: { name: model, new_name: newName } });
+    },
+    async deleteModel(model) {
+      await transport({ method: "DELETE", path: "registered-models/delete", body: { name: model } });
+      models.delete(model);
+    },
+    async createRun() {
+      const name = randomUUID();
+      const experiment = await transport({ method: "POST", path: "experiments/create", body: { name } });
+      const { experiment_id } = experiment as { experiment_id: string };
+      const run = await transport({ method: "POST", path: "runs/create", body: { experiment_id } });
+      return { experimentId: experiment_id, runId: (run as { run: { info: { run_id: string } } }).run.info.run_id };
     },
   };
 }

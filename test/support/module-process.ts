@@ -1,148 +1,116 @@
-import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
-import { createWriteStream } from "node:fs";
-import { createServer } from "node:net";
-import path from "node:path";
-import { forgetGroup, watchGroup } from "../testbed/watchdog";
-import { createLogReader } from "./module-log";
-import type { LogEntry } from "./module-log";
+import { randomBytes } from "node:crypto";
+import type { Kubectl } from "../testbed/kubectl";
+import { registerAdmission } from "./admission-webhooks";
+import { installPeprStore } from "./pepr-store";
+import { createReplica, declaredBindings } from "./replica";
+import type { LogLine, Replica, ReplicaRole } from "./replica";
 import { waitFor } from "./waiting";
-import { createWorkingCopy } from "./working-copy";
 
-/** The port of the admission webhooks, which `pepr dev` gives no choice about. */
-const ADMISSION_PORT = 3000;
+/** Milliseconds that a process may take to end when it is asked to. */
+const END_TIMEOUT = 10_000;
 
-/** Milliseconds for type check, bundling and the first connection to the cluster. */
-const START_TIMEOUT = 300_000;
+/** The level, as Pino numbers it, of what ended a process. */
+const FATAL = 60;
 
-/** The module, run by Pepr's own development mode as its author runs it. */
+/** The module at work in two processes, as its two Deployments have it: one takes deliveries, one polls and watches. */
 export interface ModuleProcess {
-  /** Everything logged so far, with our clock's time (Unix milliseconds) when it was read. */
-  readonly entries: readonly (LogEntry & { readonly readAt: number })[];
-  /** All that it printed so far, as it came. */
-  readonly output: () => string;
-  /** Waits for a log entry, one that is already there included. */
-  waitForEntry: (what: string, matches: (entry: LogEntry) => boolean, timeout?: number) => Promise<LogEntry>;
-  /** Ends it; `pepr dev` takes its webhooks out of the cluster. */
+  /** Everything that both logged so far. */
+  readonly logged: () => readonly LogLine[];
+  /** Waits for a line of the log, one that is already there included. @throws Error when a process ended */
+  waitForLine: (what: string, matches: (line: LogLine) => boolean, timeout?: number) => Promise<LogLine>;
+  /** Ends it, and takes out of the cluster what was put there for it. */
   stop: () => Promise<void>;
 }
 
-/**
- * Starts the module with `pepr dev` against a cluster and waits until it works.
- *
- * @param settings environment variables of the module
- * @throws Error when it ends or does not get ready, with the last lines of its log
- */
-export async function startModule(options: {
+export interface ModuleOptions {
+  readonly kubectl: Kubectl;
   readonly kubeconfig: string;
   readonly logDirectory: string;
+  /** The port of the endpoint that takes deliveries. */
+  readonly port: number;
+  /** What it is called in the cluster; an installation is called mlflow-kserve. */
+  readonly name: string;
+  /** Where its InferenceServices go; the namespace must be there. */
+  readonly namespace: string;
+  /** Settings without their prefix, beyond those above. */
   readonly settings: Readonly<Record<string, string>>;
-}): Promise<ModuleProcess> {
-  await checkPortIsFree(ADMISSION_PORT);
-  // Pepr checks and lints all TypeScript that it finds, which with the tests takes most of a minute.
-  const copy = createWorkingCopy();
-  const logFile = path.join(options.logDirectory, "module.log");
-  const log = createWriteStream(logFile, { flags: "a" });
-  // Pepr's certificate takes the host for a DNS name: with an IP address the API server would not trust it, and, the
-  // failure policy being Ignore, admission would silently not happen.
-  const pepr = path.resolve("node_modules/pepr/dist/cli.js");
-  const child = spawn(process.execPath, [pepr, "dev", "--host", "localhost", "--yes"], {
-    cwd: copy.directory,
-    // A process group of its own, since pepr forks the module.
-    detached: true,
-    env: { ...process.env, KUBECONFIG: options.kubeconfig, ...options.settings },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const { pid } = child;
-  if (pid === undefined) throw new Error("pepr dev could not be started");
-  watchGroup(pid);
+  /** Whether the API server can reach this machine's loopback, and so ask for admission. */
+  readonly admission: boolean;
+}
 
-  const entries: (LogEntry & { readAt: number })[] = [];
-  const read = createLogReader(entry => {
-    entries.push({ ...entry, readAt: Date.now() });
-  });
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8").on("data", (text: string) => {
-      output += text;
-      log.write(text);
-      read(text);
+/**
+ * Starts the module against a cluster, bundled as `pepr build` does it and under Pepr's runtime, and waits until it works.
+ *
+ * @throws Error when it ends or does not get ready
+ */
+export async function startModule(options: ModuleOptions): Promise<ModuleProcess> {
+  const { kubectl, kubeconfig, logDirectory, namespace, name } = options;
+  const apiPath = randomBytes(16).toString("hex");
+  const create = (role: ReplicaRole): Promise<Replica> =>
+    createReplica({
+      name: `module-${role}-${name}`,
+      role,
+      kubeconfig,
+      logDirectory,
+      settings: { KUBE_NAMESPACE: namespace, ...options.settings },
+      environment: { REPLICA_UUID: name, PEPR_API_PATH: apiPath },
+      ...(role === "endpoint" && { port: options.port }),
     });
+  const endings: (() => Promise<unknown>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const end of endings.splice(0).reverse()) await end();
+  };
+  try {
+    await installPeprStore(kubectl, kubeconfig);
+    endings.push(() => removeStores(kubectl, name));
+    const replicas = await Promise.all([create("endpoint"), create("watcher")]);
+    endings.push(() => Promise.all(replicas.map(end)));
+    await Promise.all(replicas.map(replica => replica.start().then(() => replica.ready())));
+    if (options.admission) {
+      const [{ peprUrl: url, authority }] = replicas;
+      const target = { name: `pepr-${name}`, namespace, url, apiPath, authority };
+      endings.push(await registerAdmission(kubectl, await declaredBindings(logDirectory), target));
+    }
+    return moduleOf(replicas, stop);
+  } catch (error) {
+    await stop();
+    throw error;
   }
-  const ended = new Promise<void>(resolve => {
-    child.once("close", () => {
-      resolve();
-    });
-  });
-  void ended.then(() => {
-    forgetGroup(pid);
-  });
-  const module: ModuleProcess = {
-    entries,
-    output: () => output,
-    async waitForEntry(what, matches, timeout) {
+}
+
+function moduleOf(replicas: readonly Replica[], stop: () => Promise<void>): ModuleProcess {
+  const logged = (): readonly LogLine[] => replicas.flatMap(replica => replica.logged);
+  return {
+    logged,
+    async waitForLine(what, matches, timeout) {
       const seen = await waitFor(
         what,
         () => {
-          const entry = entries.find(matches);
-          if (entry) return { entry };
-          // Pepr's own process lives on when the module has ended.
-          const fatal = entries.find(({ level }) => level === "FATAL");
-          return fatal || hasEnded(child) ? { end: fatal?.message ?? "The module ended" } : undefined;
+          const line = logged().find(matches);
+          if (line) return { line };
+          const ended = replicas.find(({ pid }) => pid === undefined);
+          return ended && { ended };
         },
         timeout,
       );
-      if (seen.entry) return seen.entry;
-      const how = child.signalCode ?? child.exitCode ?? "no code yet";
-      throw new Error(`${what}: ${seen.end} (${how}); the log is ${logFile} and ends:\n${output.slice(-3000)}`);
+      if (seen.line) return seen.line;
+      const { logFile, logged: lines } = seen.ended;
+      const last = lines.findLast(({ level }) => level === FATAL) ?? lines.at(-1);
+      throw new Error(`${what}: a process of the module ended (log: ${logFile}): ${last?.msg ?? "it said nothing"}`);
     },
-    async stop() {
-      const signal = (name: NodeJS.Signals): void => {
-        try {
-          process.kill(-pid, name);
-        } catch {
-          // Nobody is left in the group.
-        }
-      };
-      if (!hasEnded(child)) {
-        signal("SIGTERM");
-        const killer = setTimeout(() => {
-          signal("SIGKILL");
-        }, 10_000);
-        await ended;
-        clearTimeout(killer);
-      }
-      log.end();
-      copy.remove();
-    },
+    stop,
   };
-  try {
-    await module.waitForEntry(
-      "the module's start",
-      ({ message }) => message === "Endpoint is listening",
-      START_TIMEOUT,
-    );
-  } catch (error) {
-    await module.stop();
-    throw error;
-  }
-  return module;
 }
 
-function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
-  return exitCode !== null || signalCode !== null;
+/** Asks a process to end, and ends it when it does not. */
+async function end(replica: Replica): Promise<void> {
+  const killer = setTimeout(() => void replica.kill(), END_TIMEOUT);
+  await replica.terminate();
+  clearTimeout(killer);
 }
 
-function checkPortIsFree(port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", () => {
-      reject(new Error(`Port ${port} is in use, and Pepr's development mode cannot use another one: end what uses it`));
-    });
-    probe.listen(port, () => {
-      probe.close(() => {
-        resolve();
-      });
-    });
-  });
+/** Removes what Pepr keeps of a module in the cluster. */
+async function removeStores(kubectl: Kubectl, name: string): Promise<void> {
+  const stores = [`pepr-${name}-store`, `pepr-${name}-schedule`];
+  await kubectl(["delete", "peprstores.pepr.dev", "-n", "pepr-system", "--ignore-not-found", ...stores]);
 }

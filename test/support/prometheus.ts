@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { freePort } from "../testbed/ports";
+import { prometheusPrograms } from "../testbed/prometheus";
 import { forgetGroup, watchGroup } from "../testbed/watchdog";
 import { waitFor } from "./waiting";
 
@@ -41,7 +42,7 @@ export interface Prometheus {
   stop: () => Promise<void>;
 }
 
-/** Starts a real Prometheus on loopback. @throws Error when it is not installed or does not start */
+/** Starts a real Prometheus on loopback. @throws Error when it does not start */
 export async function startPrometheus({ scrape, groups = [] }: PrometheusOptions): Promise<Prometheus> {
   const directory = mkdtempSync(path.join(tmpdir(), "mlflow-kserve-prometheus-"));
   const file = (name: string, content: unknown): string => {
@@ -57,11 +58,10 @@ export async function startPrometheus({ scrape, groups = [] }: PrometheusOptions
   });
   const address = `127.0.0.1:${await freePort()}`;
   const flags = [`--config.file=${configuration}`, `--storage.tsdb.path=${directory}/data`];
-  const child = spawn("prometheus", [...flags, `--web.listen-address=${address}`], { detached: true, stdio: "ignore" });
+  const { prometheus } = await prometheusPrograms();
+  const child = spawn(prometheus, [...flags, `--web.listen-address=${address}`], { detached: true, stdio: "ignore" });
   let failure: Error | undefined;
-  child.once("error", cause => {
-    failure = new Error("prometheus is not installed; on Debian it is the package prometheus", { cause });
-  });
+  child.once("error", cause => (failure = cause));
   child.once("exit", code => (failure ??= new Error(`prometheus ended with code ${code ?? "?"} at its start`)));
   const { pid } = child;
   if (pid !== undefined) watchGroup(pid);

@@ -1,4 +1,6 @@
-import { spawn } from "node:child_process";
+import { fork, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
 import path from "node:path";
@@ -8,6 +10,7 @@ import { createCertificates } from "../testbed/certificates";
 import { freePort } from "../testbed/ports";
 import { cleanEnvironment } from "../testbed/processes";
 import { forgetGroup, watchGroup } from "../testbed/watchdog";
+import type { Binding } from "./admission-webhooks";
 import { bundleForNode } from "./replica-bundle";
 import { waitFor } from "./waiting";
 
@@ -21,6 +24,12 @@ export interface Replica {
   readonly pid: number | undefined;
   /** Base URL of its endpoint, the same after a restart. */
   readonly url: string;
+  /** How the API server asks it about admission, as `clientConfig` of a webhook says it; path is the kind of question. */
+  readonly admission: (path: "validate" | "mutate") => { readonly url: string; readonly caBundle: string };
+  /** Base URL of Pepr's own server, which answers admission requests and probes. */
+  readonly peprUrl: string;
+  /** PEM text of the authority that signed that server's certificate. */
+  readonly authority: string;
   /** All that it logged, of all its lives. */
   readonly logged: readonly LogLine[];
   /** File with all that it wrote. */
@@ -38,6 +47,8 @@ export interface Replica {
   ready: () => Promise<void>;
   /** Ends it at once (SIGKILL), as a node that dies. */
   kill: () => Promise<void>;
+  /** Resolves when it has ended, by itself or not. @returns its exit code, or the signal that ended it */
+  ended: () => Promise<number | string>;
   /** Asks it to end (SIGTERM), as the kubelet does. @returns its exit code, or the signal that ended it */
   terminate: () => Promise<number | string>;
 }
@@ -50,7 +61,9 @@ export interface ReplicaOptions {
   readonly role: ReplicaRole;
   readonly kubeconfig: string;
   readonly logDirectory: string;
-  /** Settings without their prefix, beyond those about the endpoint's address. */
+  /** The endpoint's port; one that is free when left out. */
+  readonly port?: number;
+  /** Settings without their prefix, beyond those about the endpoint's address; read anew at each start. */
   readonly settings: Readonly<Record<string, string>>;
   /** Variables for the process itself. */
   readonly environment?: Readonly<Record<string, string>>;
@@ -58,39 +71,61 @@ export interface ReplicaOptions {
   readonly nodeOptions?: readonly string[];
 }
 
+const REPLICA_MAIN = "test/support/replica-main.ts";
+
 const START_TIMEOUT = 60_000;
 
 /** Milliseconds, as in Kubernetes when a probe does not say it. */
 const PROBE_TIMEOUT = 1_000;
 
-let prepared: Promise<{ bundle: string; tlsCertificate: string; tlsKey: string }> | undefined;
+/** What Pepr makes secret, so that only the API server asks. */
+const API_PATH = "replica";
+
+interface Prepared {
+  readonly bundle: string;
+  readonly tlsCertificate: string;
+  readonly tlsKey: string;
+  /** The certificate authority's, in PEM. */
+  readonly authority: string;
+}
+
+let prepared: Promise<Prepared> | undefined;
 
 /** What all replicas of this process share: the bundle, and a certificate for Pepr's own server. */
-function prepare(directory: string): Promise<{ bundle: string; tlsCertificate: string; tlsKey: string }> {
+function prepare(directory: string): Promise<Prepared> {
   prepared ??= (async () => {
-    const [bundle, { server }] = await Promise.all([
-      bundleForNode("test/support/replica-main.ts"),
-      createCertificates(),
-    ]);
+    const [bundle, { authority, server }] = await Promise.all([bundleForNode(REPLICA_MAIN), createCertificates()]);
     mkdirSync(directory, { recursive: true });
-    const [tlsCertificate, tlsKey] = [path.join(directory, "replica.crt"), path.join(directory, "replica.key")];
+    // Other test files, which run at the same time, have another authority.
+    const identity = path.join(directory, `replica-${randomUUID()}`);
+    const [tlsCertificate, tlsKey] = [`${identity}.crt`, `${identity}.key`];
     writeFileSync(tlsCertificate, server.certificate);
     writeFileSync(tlsKey, server.privateKey, { mode: 0o600 });
-    return { bundle, tlsCertificate, tlsKey };
+    return { bundle, tlsCertificate, tlsKey, authority: authority.certificate };
   })();
   return prepared;
+}
+
+/** The actions that the module declares, as `pepr build` learns of them: a process of it tells them and does no work. */
+export async function declaredBindings(logDirectory: string): Promise<readonly Binding[]> {
+  const { bundle } = await prepare(logDirectory);
+  const child = fork(bundle, { env: { ...cleanEnvironment(), PEPR_MODE: "build" }, silent: true });
+  const [capabilities] = (await once(child, "message")) as [readonly { readonly bindings: readonly Binding[] }[]];
+  child.kill();
+  return capabilities.flatMap(({ bindings }) => bindings);
 }
 
 /** Makes a replica that does not run yet; whoever makes it ends it. The cluster needs {@link installPeprStore} before. */
 export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   const { name, role, kubeconfig, logDirectory } = options;
-  const { bundle, tlsCertificate, tlsKey } = await prepare(logDirectory);
+  const { bundle, tlsCertificate, tlsKey, authority } = await prepare(logDirectory);
   const logFile = path.join(logDirectory, `${name}.log`);
-  const [port, peprPort] = [await freePort(), await freePort()];
+  const [port, peprPort] = [options.port ?? (await freePort()), await freePort()];
   const url = `http://127.0.0.1:${port}`;
   const logged: LogLine[] = [];
   let crashes = 0;
   let asked = false;
+  let lastEnd: Promise<number | string> = Promise.resolve("not running");
   let child: { pid: number; ended: Promise<number | string> } | undefined;
 
   const take = (line: string): void => {
@@ -113,7 +148,7 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
         PEPR_WATCH_MODE: String(role === "watcher"),
         ...packageJson.pepr.env,
         PEPR_RESYNC_DELAY_SECONDS: "1",
-        PEPR_API_PATH: "unused",
+        PEPR_API_PATH: API_PATH,
         REPLICA_PEPR_PORT: String(peprPort),
         SSL_CERT_PATH: tlsCertificate,
         SSL_KEY_PATH: tlsKey,
@@ -133,6 +168,7 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
         resolve(signal ?? code ?? "unknown");
       });
     });
+    lastEnd = ended;
     return { pid, ended };
   };
 
@@ -151,6 +187,8 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   return {
     role,
     url,
+    peprUrl: `https://127.0.0.1:${peprPort}`,
+    authority,
     logged,
     logFile,
     get pid() {
@@ -172,6 +210,10 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
         START_TIMEOUT,
       );
     },
+    admission: path => ({
+      url: `https://127.0.0.1:${peprPort}/${path}/${API_PATH}`,
+      caBundle: Buffer.from(authority).toString("base64"),
+    }),
     isLive: () => answersProbe(peprPort),
     async ready() {
       await waitFor(
@@ -183,6 +225,7 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
     async kill() {
       await end("SIGKILL");
     },
+    ended: () => lastEnd,
     terminate: () => end("SIGTERM"),
   };
 }

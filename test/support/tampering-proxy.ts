@@ -19,6 +19,8 @@ export type Tampering = (path: string, answer: ForwardedAnswer) => void | Promis
 export interface TamperingProxy {
   /** Base URL to use in the server's place. */
   readonly url: string;
+  /** Base URL of the server that requests go on to; may be changed. */
+  target: string;
   /** How many requests came for paths that contain this text. */
   requests: (path: string) => number;
   tamper: Tampering;
@@ -35,6 +37,7 @@ export async function startTamperingProxy(target: string): Promise<TamperingProx
   const paths: string[] = [];
   const proxy: TamperingProxy = {
     url: "",
+    target,
     requests: path => paths.filter(one => one.includes(path)).length,
     tamper: () => undefined,
     rewrite: path => path,
@@ -46,7 +49,7 @@ export async function startTamperingProxy(target: string): Promise<TamperingProx
   const handle = async (incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> => {
     const path = incoming.url ?? "/";
     paths.push(path);
-    const answer = await ask(new URL(proxy.rewrite(path), target), incoming);
+    const answer = await ask(new URL(proxy.rewrite(path), proxy.target), incoming);
     await proxy.tamper(path, answer);
     outgoing.writeHead(answer.status, {
       "content-type": answer.contentType,

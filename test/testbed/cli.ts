@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import { cacheDirectory } from "./cache";
 import { startTestbed } from "./index";
-import { TESTBED_FLAGS, testbedOptionsFrom } from "./options";
+import { TESTBED_FLAGS, testbedOptionsFromFlags } from "./options";
 import { untilAskedToStop } from "./stopping";
 
 const HELP = `Starts real systems to try mlflow-kserve with, and keeps them up until Ctrl-C: Kubernetes with KServe (pods are
@@ -11,8 +11,9 @@ seconds.
 
 Usage: npm run testbed -- [--kubeconfig FILE] [--mlflow URL]
 
-  --kubeconfig FILE   use this cluster instead of starting one; it must have KServe (or: KUBECONFIG)
-  --mlflow URL        use this MLflow server instead of starting one (or: MLFLOW_TRACKING_URI)
+  --kubeconfig FILE   use this cluster instead of starting one; it must have KServe, and
+                      nothing of mlflow-kserve; the variable KUBECONFIG is not looked at
+  --mlflow URL        use this MLflow server instead of starting one
   --help              show this text
 
 Environment:
@@ -31,7 +32,7 @@ async function main(): Promise<void> {
   }
   const asked = untilAskedToStop();
   const starting = startTestbed({
-    ...testbedOptionsFrom(argv, process.env),
+    ...testbedOptionsFromFlags(argv),
     progress: message => {
       console.error(message);
     },

@@ -4,7 +4,10 @@ import { cached, cacheKey, contentsOf } from "./cache";
 import { run, type CommandOptions } from "./commands";
 
 /** The Go modules of the testbed: folders beside this file, under go/, that pin what they build. */
-export type GoModule = "kubernetes" | "kserve" | "kwok" | "versitygw" | "helm";
+export type GoModule = "kubernetes" | "kserve" | "kwok" | "versitygw" | "helm" | "prometheus";
+
+/** Build tags. Prometheus is built without what finds targets in clouds, which is most of what it depends on. */
+const TAGS: Readonly<Partial<Record<GoModule, string>>> = { prometheus: "remove_all_sd" };
 
 /** One program: the package of its main function and the file name it gets. */
 export interface GoProgram {
@@ -45,6 +48,27 @@ async function go(module: GoModule, args: readonly string[], onErrorLine?: (line
   return (await run("go", args, options)).stdout.trim();
 }
 
+/**
+ * Downloads the sources of everything that modules build, so that this goes on beside the compilation of the one before.
+ * Never fails: whoever builds finds out what is missing.
+ */
+export async function fetchSources(modules: readonly GoModule[]): Promise<void> {
+  for (const module of modules) await go(module, ["list", "-deps", ...tagsOf(module), "tool"]).catch(() => undefined);
+}
+
+function tagsOf(module: GoModule): string[] {
+  return TAGS[module] === undefined ? [] : ["-tags", TAGS[module]];
+}
+
+let turn: Promise<unknown> = Promise.resolve();
+
+/** One after the other: each build alone keeps all cores busy, and linking takes memory. */
+function inTurn(build: () => Promise<void>): Promise<void> {
+  const mine = turn.then(build);
+  turn = mine.catch(() => undefined);
+  return mine;
+}
+
 // As Go names a program: the last element of its package's path that is not a major version.
 function defaultName(packagePath: string): string {
   return basename(packagePath.replace(/\/v\d+$/, ""));
@@ -55,7 +79,13 @@ export function goBuildKey(build: Pick<GoBuild, "module" | "programs">): string 
   const directory = moduleDirectory(build.module);
   const names = build.programs.map(program => `${program.packagePath}=${program.binary}`);
   const platform = `${process.platform}/${process.arch}`;
-  return cacheKey(FORMAT, platform, ...names, ...contentsOf(join(directory, "go.mod"), join(directory, "go.sum")));
+  return cacheKey(
+    FORMAT,
+    platform,
+    ...tagsOf(build.module),
+    ...names,
+    ...contentsOf(join(directory, "go.mod"), join(directory, "go.sum")),
+  );
 }
 
 /**
@@ -66,34 +96,35 @@ export function goBinaries(build: GoBuild, progress: (message: string) => void):
   return cached(
     build.module,
     goBuildKey(build),
-    async directory => {
-      const started = Date.now();
-      const seconds = (): string => `${Math.round((Date.now() - started) / 1000)} s`;
-      let compiled = 0;
-      let current = "";
-      const sign = setInterval(() => {
-        progress(`building ${build.module}: ${seconds()}, ${compiled} packages compiled; ${current}`);
-      }, 15_000);
-      const onErrorLine = (line: string): void => {
-        // With -v, Go names each package that it compiles; before that, each module that it downloads.
-        current = line;
-        if (!line.startsWith("go: ")) compiled++;
-      };
-      try {
-        progress(`building ${build.module} (${build.programs.map(program => program.binary).join(", ")})`);
-        const packages = build.programs.map(program => program.packagePath);
-        const flags = ["-v", "-buildvcs=false", "-ldflags", await linkerFlags(build)];
-        // One call for all of them: linking a program takes one core for long, so several are linked side by side.
-        await go(build.module, ["build", ...flags, "-o", `${directory}/`, ...packages], onErrorLine);
-        for (const { packagePath, binary } of build.programs) {
-          renameSync(join(directory, defaultName(packagePath)), join(directory, binary));
+    directory =>
+      inTurn(async () => {
+        const started = Date.now();
+        const seconds = (): string => `${Math.round((Date.now() - started) / 1000)} s`;
+        let compiled = 0;
+        let current = "";
+        const sign = setInterval(() => {
+          progress(`building ${build.module}: ${seconds()}, ${compiled} packages compiled; ${current}`);
+        }, 15_000);
+        const onErrorLine = (line: string): void => {
+          // With -v, Go names each package that it compiles; before that, each module that it downloads.
+          current = line;
+          if (!line.startsWith("go: ")) compiled++;
+        };
+        try {
+          progress(`building ${build.module} (${build.programs.map(program => program.binary).join(", ")})`);
+          const packages = build.programs.map(program => program.packagePath);
+          const flags = ["-v", "-buildvcs=false", ...tagsOf(build.module), "-ldflags", await linkerFlags(build)];
+          // One call for all of them: linking a program takes one core for long, so several are linked side by side.
+          await go(build.module, ["build", ...flags, "-o", `${directory}/`, ...packages], onErrorLine);
+          for (const { packagePath, binary } of build.programs) {
+            renameSync(join(directory, defaultName(packagePath)), join(directory, binary));
+          }
+          await build.finish?.(directory);
+          progress(`built ${build.module} in ${seconds()} (${readdirSync(directory).length} files)`);
+        } finally {
+          clearInterval(sign);
         }
-        await build.finish?.(directory);
-        progress(`built ${build.module} in ${seconds()} (${readdirSync(directory).length} files)`);
-      } finally {
-        clearInterval(sign);
-      }
-    },
+      }),
     progress,
   );
 }

@@ -14,16 +14,17 @@ import {
   type ObjectStorage,
 } from "./object-storage";
 import type { TestbedOptions } from "./options";
-import { checkOwnCluster, checkOwnMlflow } from "./own-systems";
+import { checkNothingIsInstalled, checkOwnCluster, checkOwnMlflow } from "./own-systems";
 import { predictionObjects } from "./predictions";
 import { podLogsOf, startPredictorNode, storageInitializer, storageInitializerIsThere } from "./predictor-node";
-import { checkPrerequisites, kubebuilderAsset } from "./prerequisites";
+import { fetchSources } from "./go-binaries";
+import { checkPrerequisites, kubebuilderAsset, type PythonFound } from "./prerequisites";
 import type { Part, PartName } from "./processes";
 import { pythonEnvironment, type PythonEnvironment } from "./python";
 import { Run } from "./run";
 
 export { startMlflow, type MlflowOptions, type MlflowServer } from "./mlflow";
-export { testbedOptionsFrom, type TestbedOptions } from "./options";
+export { testbedOptionsFrom, testbedOptionsFromFlags, type TestbedOptions } from "./options";
 export type { Part, PartName } from "./processes";
 
 /** Real systems to try the module with: a Kubernetes API with KServe, and MLflow. */
@@ -45,6 +46,19 @@ export interface Testbed {
 }
 
 /**
+ * Looks for what this start needs and cannot build.
+ * @returns the Python to use, and whether Go has something to build
+ * @throws when something is missing on this machine: a sentence for each, with the cure
+ */
+export async function checkMachine(
+  options: Pick<TestbedOptions, "kubeconfig">,
+): Promise<{ readonly go: boolean; readonly python: PythonFound }> {
+  const go = options.kubeconfig === undefined && !isAllBuilt();
+  const kubectl = options.kubeconfig !== undefined && !kubebuilderAsset("kubectl");
+  return { go, ...(await checkPrerequisites({ go, kubectl })) };
+}
+
+/**
  * Builds what is not built yet (about ten minutes on two cores, the first time) and starts it (seconds).
  *
  * Everything ends with stop(), or with this process, however that ends.
@@ -52,9 +66,8 @@ export interface Testbed {
  *   ends and where the logs are
  */
 export async function startTestbed(options: TestbedOptions = {}): Promise<Testbed> {
-  const build = options.kubeconfig === undefined && !isAllBuilt();
-  const kubectl = options.kubeconfig !== undefined && !kubebuilderAsset("kubectl");
-  const { python } = await checkPrerequisites({ go: build, kubectl });
+  const { go, python } = await checkMachine(options);
+  if (go) void fetchSources(["versitygw", "kubernetes", "kserve", "kwok"]);
   const run = new Run(options.progress ?? (() => undefined));
   const stop = async (): Promise<void> => {
     await Promise.all([run.stop(), stopExtraMlflowServers()]);
@@ -98,11 +111,13 @@ async function provideCluster(
 ): Promise<Cluster> {
   if (options.kubeconfig !== undefined) {
     const cluster = { kubeconfig: options.kubeconfig, kubectl: kubebuilderAsset("kubectl") ?? "kubectl" };
-    await checkOwnCluster(cluster.kubeconfig, kubectlFor(cluster.kubectl, cluster.kubeconfig, run.directory));
+    const kubectlThere = kubectlFor(cluster.kubectl, cluster.kubeconfig, run.directory);
+    await checkOwnCluster(cluster.kubeconfig, kubectlThere);
+    if (!options.mayBeInUse) await checkNothingIsInstalled(cluster.kubeconfig, kubectlThere);
     run.progress(`the cluster of ${cluster.kubeconfig} has KServe`);
     return cluster;
   }
-  // One after the other: each build alone keeps all cores busy.
+  // The others need kubectl for their manifests.
   const programs = await kubernetesPrograms(run.progress);
   const kserve = await kserveDirectory(programs("kubectl"), run.progress);
   const kwok = await kwokDirectory(programs("kubectl"), run.progress);

@@ -20,6 +20,8 @@ export interface MlflowOptions {
   readonly database?: string;
   /** Where it puts artifacts: a URI; a folder of its own when left out. */
   readonly artifactsDestination?: string;
+  /** Further arguments of `mlflow server`. */
+  readonly arguments?: readonly string[];
   /** Server processes; MLflow's default, four, when left out. */
   readonly workers?: number;
   readonly progress?: (message: string) => void;
@@ -79,7 +81,7 @@ export async function startMlflowServer(
     environment,
     workers,
     ...options
-  }: Pick<MlflowOptions, "environment" | "workers" | "database" | "artifactsDestination">,
+  }: Pick<MlflowOptions, "environment" | "arguments" | "workers" | "database" | "artifactsDestination">,
 ): Promise<MlflowServer> {
   const port = await freePort();
   const trackingUri = `http://127.0.0.1:${port}`;
@@ -96,6 +98,7 @@ export async function startMlflowServer(
       ...["--artifacts-destination", options.artifactsDestination ?? join(run.directory, "artifacts")],
       ...["--uvicorn-opts", UVICORN_OPTIONS],
       ...(workers === undefined ? [] : ["--workers", String(workers)]),
+      ...(options.arguments ?? []),
     ],
     environment: { ...mlflowEnvironment(), PATH: pathWith(dirname(python)), ...environment },
     directory: run.directory,

@@ -6,8 +6,3 @@ export function findProgram(...names: readonly string[]): string | undefined {
   const directories = (process.env.PATH ?? "").split(path.delimiter);
   return names.flatMap(name => directories.map(directory => path.join(directory, name))).find(existsSync);
 }
-
-/** Chromium, or a browser made from it. */
-export function findChromium(): string | undefined {
-  return findProgram("chromium", "chromium-browser", "google-chrome");
-}

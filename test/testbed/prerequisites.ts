@@ -1,11 +1,13 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { chromiumIsPackaged, OTHER_BROWSERS } from "./chromium";
 import { run } from "./commands";
 import { moduleDirectory } from "./go-binaries";
+import { findProgram } from "./path-lookup";
 import { cleanEnvironment } from "./processes";
 import { formatVersion, isAtLeast, parseVersion, type Version } from "./versions";
 
-// What kwok's go.mod asks for, the newest of the three modules.
+// What kwok's go.mod asks for, and Prometheus': the newest of our modules.
 const GO: Version = [1, 26, 0];
 const PYTHON: Version = [3, 10, 0];
 // MLServer 1.7 and KServe's storage initializer, which serve the models, are not made for newer ones.
@@ -24,6 +26,45 @@ export interface Needs {
   readonly go: boolean;
   /** Whether kubectl has to be on the PATH, because we do not build one. */
   readonly kubectl: boolean;
+  /** Whether tests are to be run, which use more than the testbed does. */
+  readonly tests?: boolean;
+}
+
+/** What the tests need, which also take manifests from Go modules when nothing has to be compiled. */
+export const NEEDS_OF_TESTS: Needs = { go: true, kubectl: false, tests: true };
+
+/** A program that tests use, or several of which one will do, and what Debian and Ubuntu call the package that has it. */
+export interface ProgramOfTests {
+  readonly anyOf: readonly string[];
+  readonly package: string;
+}
+
+/** What the tests run beside Go and Python. Some of them play a node, with namespaces and mounts, where they may. */
+function programsOfTests(): ProgramOfTests[] {
+  const node = [
+    ...["unshare", "nsenter", "setpriv"].map(program => ({ anyOf: [program], package: "util-linux" })),
+    { anyOf: ["mount"], package: "mount" },
+    { anyOf: ["ip"], package: "iproute2" },
+  ];
+  return [
+    { anyOf: ["bash"], package: "bash" },
+    { anyOf: ["openssl"], package: "openssl" },
+    { anyOf: ["ps"], package: "procps" },
+    ...(process.platform === "linux" && process.getuid?.() === 0 ? node : []),
+    ...(chromiumIsPackaged() ? [] : [{ anyOf: OTHER_BROWSERS, package: "chromium" }]),
+  ];
+}
+
+/** Says which programs are missing, and the line that installs them. @param find the place of the first that is there */
+export function missingPrograms(
+  programs: readonly ProgramOfTests[],
+  find: (...names: readonly string[]) => string | undefined,
+): string | undefined {
+  const missing = programs.filter(({ anyOf }) => find(...anyOf) === undefined);
+  if (missing.length === 0) return undefined;
+  const names = missing.map(({ anyOf }) => anyOf[0]).join(", ");
+  const packages = [...new Set(missing.map(program => program.package))].join(" ");
+  return `The tests need programs that are not on the PATH (${names}): install them (on Debian and Ubuntu: apt install ${packages}).`;
 }
 
 /**
@@ -36,7 +77,8 @@ export async function checkPrerequisites(needs: Needs): Promise<{ python: Python
     needs.go ? checkGo() : undefined,
     needs.kubectl ? checkKubectl() : undefined,
   ]);
-  const problems = [python, ...others].filter(answer => typeof answer === "string");
+  const forTests = needs.tests ? missingPrograms(programsOfTests(), findProgram) : undefined;
+  const problems = [python, ...others, forTests].filter(answer => typeof answer === "string");
   if (typeof python === "string" || problems.length > 0) throw new Error(problems.join("\n"));
   return { python };
 }
@@ -46,7 +88,7 @@ type Problem = string;
 
 async function checkGo(): Promise<Problem | undefined> {
   const wanted = formatVersion(GO);
-  const needed = `Go ${wanted} or newer is needed to build the test cluster`;
+  const needed = `Go ${wanted} or newer is needed to build the test systems`;
   const install = `install it from https://go.dev/dl.`;
   try {
     // Inside the module, so that a Go which may fetch newer ones of itself (GOTOOLCHAIN=auto) does so now.

@@ -1,11 +1,11 @@
 import { isDeepStrictEqual } from "node:util";
 import { KubernetesError } from "../../../capabilities/kubernetes/api-server";
-import { isManaged } from "../../../capabilities/kserve/identity";
+import { isManaged, keyOf } from "../../../capabilities/kserve/identity";
 import { pagesOf } from "../../../capabilities/kserve/inference-services";
 import type { InferenceServices } from "../../../capabilities/kserve/inference-services";
 import type { LiveInferenceService } from "../../../capabilities/kserve/live-inference-service";
 import type { InferenceServiceObject } from "../../../capabilities/template/rendering";
-import { NAMESPACE } from "./objects";
+import { appliedFields, NAMESPACE } from "./objects";
 
 /** So small that two services are on two pages. */
 const PAGE_SIZE = 1;
@@ -33,6 +33,9 @@ export function fakeCluster(...objects: readonly LiveInferenceService[]): FakeCl
       const end = Number(next) + limit;
       return Promise.resolve({ items: all.slice(Number(next), end), next: end < all.length ? String(end) : undefined });
     },
+    ofModel: model =>
+      Promise.resolve([...cluster.objects.values()].filter(({ metadata }) => keyOf(metadata)?.model === model)),
+    claim: live => Promise.resolve(live),
     ping: () => Promise.resolve(),
     async apply(object, replaces) {
       const { name } = object.metadata;
@@ -81,6 +84,7 @@ function applied(
   const spec = { ...before?.spec, ...object.spec };
   if (
     before &&
+    before.metadata.managedFields.length > 0 &&
     isDeepStrictEqual([labels, annotations, spec], [before.metadata.labels, before.metadata.annotations, before.spec])
   ) {
     return before;
@@ -94,9 +98,10 @@ function applied(
       resourceVersion: String(revision),
       generation: (before?.metadata.generation ?? 0) + (sameSpec ? 0 : 1),
       creationTimestamp: before?.metadata.creationTimestamp ?? "2026-01-02T03:04:05Z",
+      finalizers: [],
       labels,
       annotations,
-      managedFields: [],
+      managedFields: [appliedFields(object.metadata, object.spec)],
     },
     spec,
     status: before?.status ?? { conditions: [] },

@@ -1,9 +1,9 @@
-import type { MlflowReader, ModelVersion } from "../../../capabilities/mlflow/client";
+import type { MlflowReader, ModelSearch, ModelVersion } from "../../../capabilities/mlflow/client";
 import type { ModelVersionKey } from "../../../capabilities/support/model-version-key";
 import { formatKey } from "../../../capabilities/support/model-version-key";
 
 /** MLflow as an object: what a test puts in is what it answers, and a test may replace any of its answers. */
-export interface FakeMlflow extends MlflowReader {
+export interface FakeMlflow extends MlflowReader, ModelSearch {
   readonly versions: Map<string, ModelVersion>;
   readonly runs: Map<string, { experimentId: string; artifactUri: string }>;
   /** What was asked, in order: the method and its argument. */
@@ -23,6 +23,7 @@ export function fakeMlflow(replaced: Partial<MlflowReader> = {}): FakeMlflow {
     getRun: runId => Promise.resolve(runs.get(runId)),
     getDownloadUri: key => Promise.reject(new Error(`no download URI for ${formatKey(key)}`)),
     getLoggedModelUri: modelId => Promise.reject(new Error(`no logged model ${modelId}`)),
+    getDefaultExperimentCreation: () => Promise.resolve(1_600_000_000_000),
     ping: () => Promise.resolve(),
     ...replaced,
   };
@@ -55,6 +56,20 @@ export function fakeMlflow(replaced: Partial<MlflowReader> = {}): FakeMlflow {
       note(`logged model ${modelId}`);
       return answers.getLoggedModelUri(modelId);
     },
+    getDefaultExperimentCreation() {
+      note("default experiment");
+      return answers.getDefaultExperimentCreation();
+    },
+    async findTagged(models, tagKey) {
+      note(`search ${models.join()} ${tagKey}`);
+      return (await answers.searchTagged(tagKey)).filter(({ model }) => models.includes(model));
+    },
+    findNumbered: (models, { first, last }) =>
+      Promise.resolve(
+        [...versions.values()].filter(
+          ({ model, version }) => models.includes(model) && Number(version) >= first && Number(version) <= last,
+        ),
+      ),
     ping: () => answers.ping(),
   };
 }

@@ -1,6 +1,6 @@
-import { identityAnnotations, identityLabels } from "../../../capabilities/kserve/identity";
+import { identityAnnotations, identityLabels, MANAGED_BY } from "../../../capabilities/kserve/identity";
 import { parseLive } from "../../../capabilities/kserve/live-inference-service";
-import type { LiveInferenceService } from "../../../capabilities/kserve/live-inference-service";
+import type { LiveInferenceService, ManagedFieldsEntry } from "../../../capabilities/kserve/live-inference-service";
 import { inferenceServiceName } from "../../../capabilities/kserve/names";
 import { compileTemplate } from "../../../capabilities/template/rendering";
 import type { CompiledTemplate } from "../../../capabilities/template/rendering";
@@ -42,9 +42,31 @@ export function modelVersion(changes: Partial<ModelVersion> = {}): ModelVersion 
     source: "s3://bucket/iris",
     runId: "0a1b2c",
     status: "READY",
+    createdAt: 1_700_000_000_000,
     tags: new Map([["deploy", "true"]]),
     ...changes,
   };
+}
+
+/** When the registry of the tests was made. */
+export const REGISTRY_CREATED_AT = 1_600_000_000_000;
+
+/** The entry of `managedFields` of one who applied these labels, annotations and spec: the module, unless named. */
+export function appliedFields(
+  { labels = {}, annotations = {} }: { readonly labels?: object; readonly annotations?: object },
+  spec: object,
+  manager = MANAGED_BY,
+): ManagedFieldsEntry {
+  const fields = {
+    "f:metadata": { "f:labels": setOf(labels), "f:annotations": setOf(annotations) },
+    "f:spec": setOf(spec),
+  };
+  return { manager, operation: "Apply", subresource: "", time: "2026-01-02T03:04:05Z", fieldsV1: fields };
+}
+
+function setOf(value: unknown): object {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return {};
+  return Object.fromEntries(Object.entries(value).map(([name, below]) => [`f:${name}`, setOf(below)]));
 }
 
 export interface LiveChanges {
@@ -53,8 +75,14 @@ export interface LiveChanges {
   readonly status?: unknown;
 }
 
-/** The InferenceService of a version as the API server tells it, with our identity unless changed. */
+/** The InferenceService of a version as the API server tells it, with our identity and as we applied it unless changed. */
 export function liveService(key: ModelVersionKey = modelVersion(), changes: LiveChanges = {}): LiveInferenceService {
+  const registry = { registryCreatedAt: REGISTRY_CREATED_AT, versionCreatedAt: modelVersion().createdAt };
+  const metadata = {
+    labels: identityLabels(key),
+    annotations: identityAnnotations({ ...key, registry }),
+    ...changes.metadata,
+  };
   const live = parseLive({
     metadata: {
       name: inferenceServiceName(key, NAMESPACE),
@@ -63,9 +91,8 @@ export function liveService(key: ModelVersionKey = modelVersion(), changes: Live
       resourceVersion: "100",
       generation: 1,
       creationTimestamp: "2026-01-02T03:04:05Z",
-      labels: identityLabels(key),
-      annotations: identityAnnotations(key),
-      ...changes.metadata,
+      managedFields: [appliedFields(metadata, changes.spec ?? {})],
+      ...metadata,
     },
     spec: changes.spec ?? {},
     ...(changes.status === undefined ? {} : { status: changes.status }),

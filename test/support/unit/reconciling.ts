@@ -2,6 +2,9 @@ import type { LiveInferenceService } from "../../../capabilities/kserve/live-inf
 import type { MlflowReader } from "../../../capabilities/mlflow/client";
 import { createReconciler } from "../../../capabilities/reconciliation/reconciler";
 import type { Reconciler } from "../../../capabilities/reconciliation/reconciler";
+import { createRemovals } from "../../../capabilities/reconciliation/removals";
+import type { RemovalLimits, Removals } from "../../../capabilities/reconciliation/removals";
+import { createSiblingSearch } from "../../../capabilities/reconciliation/successors";
 import { fakeCluster } from "./fake-cluster";
 import type { FakeCluster } from "./fake-cluster";
 import { fakeMlflow } from "./fake-mlflow";
@@ -11,8 +14,12 @@ import { modelVersion, RESOURCES, TEMPLATE } from "./objects";
 export interface Reconciling {
   readonly mlflow: FakeMlflow;
   readonly cluster: FakeCluster;
+  readonly removals: Removals;
   readonly reconciler: Reconciler;
 }
+
+/** What may go how, unless a test says otherwise: of few services a half, and suspicious ones after a minute. */
+export const LIMITS: RemovalLimits = { share: 0.5, count: 2, hold: 60_000, handover: 600_000 };
 
 /** A reconciler between an MLflow with the usual tagged version and a cluster with these objects. */
 export function setUpReconciler(
@@ -22,9 +29,28 @@ export function setUpReconciler(
   const mlflow = fakeMlflow(replaced);
   mlflow.put(modelVersion());
   const cluster = fakeCluster(...live);
-  const options = { mlflow, services: cluster, template: TEMPLATE, resources: RESOURCES };
-  const reconciler = createReconciler({ ...options, deployTagKey: "deploy", storage: {} });
-  return { mlflow, cluster, reconciler };
+  return { mlflow, cluster, ...reconcilerBetween(mlflow, cluster) };
+}
+
+/** The reconciler and the policy of removals between an MLflow and a cluster; `now` is the policy's clock. */
+export function reconcilerBetween(
+  mlflow: FakeMlflow,
+  cluster: FakeCluster,
+  now?: () => number,
+): Pick<Reconciling, "reconciler" | "removals"> {
+  const deployTagKey = "deploy";
+  const siblings = createSiblingSearch(mlflow, cluster, deployTagKey);
+  const removals = createRemovals({ limits: LIMITS, deployTagKey, mlflow, siblings, ...(now && { now }) });
+  const options = {
+    mlflow,
+    services: cluster,
+    template: TEMPLATE,
+    resources: RESOURCES,
+    removals,
+    adopts: true,
+    dryRun: false,
+  };
+  return { removals, reconciler: createReconciler({ ...options, deployTagKey, storage: {} }) };
 }
 
 /** Changes the world between the reconciler's look and its next write. */
