@@ -134,18 +134,18 @@ describe("a variable", () => {
 });
 
 describe("a section", () => {
-  const yaml = `{{#run_id}}\na: {{.}}-{{run_id}}\n{{/run_id}}\n{{^run_id}}\nb: none\n{{/run_id}}\nc: {{#cpu_limit}}x{{/cpu_limit}}y`;
+  const yaml = `{{#run_id}}\na: {{.}}-{{run_id}}\n{{/run_id}}\n{{^run_id}}\nb: none\n{{/run_id}}\nc: {{#cpu_limit}}x{{/cpu_limit}}z`;
 
   it("is there when its variable is not empty", () => {
-    expect(spec(yaml, { run_id: "r", cpu_limit: 1 })).toEqual({ a: "r-r", c: "xy" });
+    expect(spec(yaml, { run_id: "r", cpu_limit: 1 })).toEqual({ a: "r-r", c: "xz" });
   });
 
   it("is not there when its variable is empty", () => {
-    expect(spec(yaml, { run_id: "", cpu_limit: 0 })).toEqual({ b: "none", c: "y" });
+    expect(spec(yaml, { run_id: "", cpu_limit: 0 })).toEqual({ b: "none", c: "z" });
   });
 
   it("goes by emptiness alone", () => {
-    expect(spec(yaml, { run_id: "false", cpu_limit: "0" })).toEqual({ a: "false-false", c: "xy" });
+    expect(spec(yaml, { run_id: "false", cpu_limit: "0" })).toEqual({ a: "false-false", c: "xz" });
   });
 
   it("can hold a section", () => {
@@ -161,7 +161,7 @@ describe("a section", () => {
 
 describe("other YAML", () => {
   it("keeps the types of the core schema", () => {
-    const yaml = `a: 1\nb: true\nc: null\nd: 2024-01-01\ne: 1.5\nf: yes\ng: 0x10\nh: "1"\ni:\nj: []`;
+    const yaml = `a: 1\nb: true\nc: null\nd: 2024-01-01\ne: 1.5\nf: "yes"\ng: 0x10\nh: "1"\ni:\nj: []`;
     expect(spec(yaml)).toEqual({
       a: 1,
       b: true,
@@ -240,5 +240,20 @@ describe("withIdentity", () => {
   it("keeps a label called __proto__ a label", () => {
     const object = compileTemplate(`${HEAD}metadata: {labels: {__proto__: x}}\nspec: {}`, "x").render(VALUES);
     expect(JSON.stringify(withIdentity(object, { a: "1" }, {}).metadata.labels)).toBe('{"__proto__":"x","a":"1"}');
+  });
+});
+
+describe("the variables that a template uses", () => {
+  it.each([
+    ["a: {{experiment_id}}", true],
+    ['"x-{{experiment_id}}": "{{{run_id}}}"', true],
+    ["{{#experiment_id}}\na: {{.}}\n{{/experiment_id}}", true],
+    ["{{^experiment_id}}\na: 1\n{{/experiment_id}}", true],
+    ["{{^run_id}}\na: {{experiment_id}}\n{{/run_id}}", true],
+    ["a: {{run_id}} # {{experiment_id}}", false],
+    ["a: {{run_id}}{{! {{experiment_id }}", false],
+  ])("of %j: experiment_id is %s", (yaml, used) => {
+    const template = `${HEAD}spec:\n  z: 1\n${yaml.replace(/^(?!{{)/gm, "  ")}\n`;
+    expect(compileTemplate(template, "test.yaml").uses("experiment_id")).toBe(used);
   });
 });

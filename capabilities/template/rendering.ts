@@ -18,6 +18,8 @@ export interface CompiledTemplate {
    *   finite, or two keys of a mapping become equal. A template that compiled has no other problem.
    */
   render: (variables: TemplateVariables) => InferenceServiceObject;
+  /** Whether what is rendered depends on this variable: a tag or a section names it, other than in a YAML comment. */
+  uses: (variable: TemplateVariable) => boolean;
 }
 
 // These are empty for some versions (a version without a run) or settings; the others never are.
@@ -66,6 +68,7 @@ export function compileTemplate(text: string, origin: string): CompiledTemplate 
   problems.push(...seen.filter(({ variable }) => !isVariable(variable)).map(unknownVariable));
   if (problems.length > 0) throw new TemplateError(origin, text, problems);
 
+  const used = new Set<string>([...source.sectionVariables, ...seen.map(({ variable }) => variable)]);
   return {
     render(variables) {
       const late: TemplateProblem[] = [];
@@ -74,6 +77,7 @@ export function compileTemplate(text: string, origin: string): CompiledTemplate 
       if (object === undefined || late.length > 0) throw new TemplateError(origin, text, late);
       return checkObject(object, variables);
     },
+    uses: variable => used.has(variable),
   };
 }
 

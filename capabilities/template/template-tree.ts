@@ -1,4 +1,15 @@
-import { CORE_SCHEMA, defineScalarTag, loadAll, mergeTag, NOT_RESOLVED, realMapTag, YAMLException } from "js-yaml";
+import {
+  constructFromEvents,
+  CORE_SCHEMA,
+  defineScalarTag,
+  mergeTag,
+  NOT_RESOLVED,
+  parseEvents,
+  realMapTag,
+  type Schema,
+  YAMLException,
+} from "js-yaml";
+import { differencesToKubectl } from "./kubectl-differences";
 import type { TemplateProblem } from "./template-error";
 import { placeholderPattern, type ExpandedTemplate, type Placeholder } from "./template-source";
 
@@ -43,7 +54,8 @@ type FillKey = (valueOf: ValueOf) => string;
 
 /**
  * Parses the YAML of a template with YAML 1.2's core schema plus merge keys (`<<`), in which words stand for the
- * placeholders, so no value is ever read as YAML. Problems are collected; with any, the result is undefined.
+ * placeholders, so no value is ever read as YAML. What kubectl would read otherwise is a problem. Problems are collected;
+ * with any, the result is undefined.
  */
 export function parseTree(
   expanded: ExpandedTemplate,
@@ -53,7 +65,8 @@ export function parseTree(
 ): TemplateTree | undefined {
   const words = new RegExp(placeholderPattern(text), "g");
   try {
-    const documents = loadDocuments(expanded.yaml, words.source);
+    const events = parseEvents(expanded.yaml, { maxDepth: MAXIMUM_DEPTH });
+    const documents = constructFromEvents(events, { source: expanded.yaml, schema: schemaWith(words.source) });
     if (documents.length !== 1) {
       problems.push(
         documents.length === 0
@@ -67,8 +80,11 @@ export function parseTree(
     }
     const builder = new TreeBuilder(words, all);
     const fill = builder.node(documents[0], "", 0);
-    problems.push(...builder.problems);
-    return builder.problems.length > 0 ? undefined : { placeholders: [...builder.used], fill };
+    const differences = differencesToKubectl(expanded.yaml, events).map(
+      (difference): TemplateProblem => ({ ...difference, offset: expanded.templateOffset(difference.offset) }),
+    );
+    problems.push(...builder.problems, ...differences);
+    return builder.problems.length + differences.length > 0 ? undefined : { placeholders: [...builder.used], fill };
   } catch (error) {
     if (!(error instanceof YAMLException)) throw error;
     problems.push(yamlProblem(error, expanded, words, all));
@@ -76,7 +92,7 @@ export function parseTree(
   }
 }
 
-function loadDocuments(yaml: string, word: string): unknown[] {
+function schemaWith(word: string): Schema {
   const whole = new RegExp(`^${word}$`);
   const placeholderTag = defineScalarTag("tag:mlflow-kserve,2025:placeholder", {
     implicit: true,
@@ -87,7 +103,7 @@ function loadDocuments(yaml: string, word: string): unknown[] {
     },
     identify: () => false,
   });
-  return loadAll(yaml, { schema: CORE_SCHEMA.withTags(realMapTag, mergeTag, placeholderTag), maxDepth: MAXIMUM_DEPTH });
+  return CORE_SCHEMA.withTags(realMapTag, mergeTag, placeholderTag);
 }
 
 function yamlProblem(
