@@ -19,6 +19,10 @@ function tagged(key: ModelVersionKey): ModelVersion {
   return modelVersion({ ...key, tags: new Map([["deploy", "true"]]) });
 }
 
+function untagged(key: ModelVersionKey): ModelVersion {
+  return modelVersion({ ...key, tags: new Map() });
+}
+
 interface SlowMlflow {
   readonly reader: MlflowReader & ModelSearch;
   /** What was asked: single versions, and the models of each search. */
@@ -31,7 +35,7 @@ interface SlowMlflow {
 /** An MLflow whose answers take a while, as the real one's do, and which has these versions. */
 function slowMlflow(
   versions: readonly ModelVersion[],
-  { getModelVersion, findTagged }: Partial<MlflowReader & ModelSearch> = {},
+  { getModelVersion, findNumbered }: Partial<MlflowReader & ModelSearch> = {},
 ): SlowMlflow {
   const mlflow = fakeMlflow();
   for (const version of versions) mlflow.put(version);
@@ -50,8 +54,15 @@ function slowMlflow(
     async findTagged(models, tagKey) {
       searched.push(models);
       await sleep(5);
-      if (findTagged !== undefined) return await findTagged(models, tagKey);
       return (await mlflow.searchTagged(tagKey)).filter(({ model }) => models.includes(model));
+    },
+    async findNumbered(models, numbers) {
+      searched.push(models);
+      await sleep(5);
+      if (findNumbered !== undefined) return await findNumbered(models, numbers);
+      const isAsked = ({ model, version }: ModelVersion): boolean =>
+        models.includes(model) && Number(version) >= numbers.first && Number(version) <= numbers.last;
+      return [...mlflow.versions.values()].filter(isAsked);
     },
   };
   return { reader, read, searched, mostReads: () => mostReads };
@@ -90,22 +101,60 @@ describe("createBatchingReader", () => {
     for (const models of searched) expect(encodeURIComponent(models.join("','")).length).toBeLessThan(6000);
   });
 
+  it("reads versions without the tag by the same searches", async () => {
+    const versions = keys(MANY).map((key, index) => (index % 50 === 0 ? tagged(key) : untagged(key)));
+    const { reader, read, searched } = slowMlflow(versions);
+    const batching = createBatchingReader(reader, "deploy");
+    expect(await Promise.all(versions.map(batching.getModelVersion))).toEqual(versions);
+    expect(read.length + searched.length).toBeLessThan(MANY / 20);
+  });
+
+  it("searches for those with the tag where the numbers are far apart", async () => {
+    const versions = keys(MANY).map(({ model }, index) => tagged({ model, version: String(1 + index * 100) }));
+    const { reader, read, searched } = slowMlflow(versions);
+    const batching = createBatchingReader(reader, "deploy");
+    expect(await Promise.all(versions.map(batching.getModelVersion))).toEqual(versions);
+    expect(read.length + searched.length).toBeLessThan(MANY / 20);
+  });
+
   it("asks about each version that a search does not have: none is taken for absent", async () => {
     const all = keys(MANY);
-    const untagged = modelVersion({ ...all[MANY - 1], tags: new Map() });
-    const { reader, searched, mostReads } = slowMlflow([...all.slice(0, -2).map(tagged), untagged]);
+    const [late, ...others] = [...all].reverse();
+    const { reader, read, searched, mostReads } = slowMlflow(others.map(tagged), {
+      getModelVersion: key => Promise.resolve(key.model === late?.model ? undefined : tagged(key)),
+    });
     const batching = createBatchingReader(reader, "deploy");
     const found = await Promise.all(all.map(batching.getModelVersion));
     expect(searched.length).toBeGreaterThan(0);
-    expect(found).toEqual([...all.slice(0, -2).map(tagged), undefined, untagged]);
+    expect(found).toEqual([...all.slice(0, -1).map(tagged), undefined]);
+    expect(read).toContain(late?.model);
     expect(mostReads()).toBeLessThanOrEqual(8);
+  });
+
+  it("takes no version for untagged that a search shows without tags, while no search shows any", async () => {
+    const leaveTagsOut = (models: readonly string[]): Promise<ModelVersion[]> =>
+      Promise.resolve(models.map(model => untagged({ model, version: "1" })));
+    const { reader, read, searched } = slowMlflow(keys(MANY).map(tagged), { findNumbered: leaveTagsOut });
+    const batching = createBatchingReader(reader, "deploy");
+    expect(await Promise.all(keys(MANY).map(batching.getModelVersion))).toEqual(keys(MANY).map(tagged));
+    expect(searched.length).toBeGreaterThan(0);
+    expect(read).toHaveLength(MANY);
+  });
+
+  it("knows from a search for all tagged versions that searches show tags", async () => {
+    const versions = [tagged({ model: "iris", version: "1" }), ...keys(MANY).map(untagged)];
+    const { reader, read, searched } = slowMlflow(versions);
+    const batching = createBatchingReader(reader, "deploy");
+    expect(await batching.searchTagged("deploy")).toEqual(versions.slice(0, 1));
+    expect(await Promise.all(keys(MANY).map(batching.getModelVersion))).toEqual(versions.slice(1));
+    expect(read.length + searched.length).toBeLessThan(MANY / 20);
   });
 
   it("answers nothing with a search that began before it was asked", async () => {
     const late = tagged({ model: "late", version: "1" });
     const answers: (() => void)[] = [];
     const { reader, searched } = slowMlflow(keys(MANY).map(tagged), {
-      findTagged: models =>
+      findNumbered: models =>
         new Promise(resolve => {
           answers.push(() => {
             resolve([
@@ -145,7 +194,7 @@ describe("createBatchingReader", () => {
 
   it("reads each by itself, with its own error, when the search fails", async () => {
     const { reader, searched, read } = slowMlflow(keys(MANY).map(tagged), {
-      findTagged: () => Promise.reject(new Error("no search today")),
+      findNumbered: () => Promise.reject(new Error("no search today")),
       getModelVersion: key =>
         key.model === "model-200" ? Promise.reject(new Error("not this one")) : Promise.resolve(tagged(key)),
     });
@@ -160,7 +209,7 @@ describe("createBatchingReader", () => {
 
   it("searches no more when MLflow cannot search for names", async () => {
     const { reader, searched, read, mostReads } = slowMlflow(keys(MANY).map(tagged), {
-      findTagged: () => Promise.reject(new MlflowError("refused", "Invalid comparator", "INVALID_PARAMETER_VALUE")),
+      findNumbered: () => Promise.reject(new MlflowError("refused", "Invalid comparator", "INVALID_PARAMETER_VALUE")),
     });
     const batching = createBatchingReader(reader, "deploy");
     expect(await Promise.all(keys(MANY).map(batching.getModelVersion))).toEqual(keys(MANY).map(tagged));

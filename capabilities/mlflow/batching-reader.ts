@@ -1,8 +1,9 @@
 import { formatKey } from "../support/model-version-key";
 import type { ModelVersionKey } from "../support/model-version-key";
-import { isSearchableName } from "./client";
 import type { MlflowReader, ModelSearch, ModelVersion } from "./client";
 import { MlflowError } from "./errors";
+import { isSearchable, MINIMUM_BATCH, takeSearchBatch } from "./search-batch";
+import type { SearchBatch } from "./search-batch";
 
 /** Reads of single versions at the same time. MLflow answers no more per second when asked for more at once. */
 const DIRECT_READS = 8;
@@ -13,17 +14,8 @@ const SEARCHES = 2;
 /** Calls under way at which a further read waits for company instead of going by itself. */
 const EAGER_CALLS = 2;
 
-/** Reads for which a search is worth it: it keeps MLflow as busy as two or three reads of single versions. */
-const MINIMUM_BATCH = 4;
-
-/** Reads that one search answers at the most. */
-const MAXIMUM_BATCH = 100;
-
-/** Characters of the names in one search: with what is around them they stay below the 8 KiB of address that proxies take. */
-const MAXIMUM_NAMES_LENGTH = 4000;
-
-/** Milliseconds until MLflow is asked again for what it said that it cannot do; it may have been replaced by a newer one. */
-const REFUSED_FOR = 600_000;
+/** Milliseconds for which it holds what MLflow showed that its search can do or cannot; then another may have replaced it. */
+const SHOWN_FOR = 600_000;
 
 interface WaitingRead {
   readonly key: ModelVersionKey;
@@ -34,10 +26,12 @@ interface WaitingRead {
  * A reader that answers many reads of single versions by one search for their models: MLflow needs for thirty versions
  * in one answer as long as for three, each by itself, and a burst of deliveries asks for hundreds.
  *
- * Nothing is answered from before it was asked: a search answers only reads that waited when it began. And a version that
- * the search does not have is read by itself, so that an absence is never taken for an answer.
+ * Nothing is answered from before it was asked: a search answers only reads that waited when it began. A version that the
+ * search does not have is read by itself, so that an absence is never taken for an answer. So is one that a search shows
+ * without any tag, unless some version was shown with tags lately: there are registries whose searches leave them out, and
+ * a version that only seems to have lost its tag would lose its service.
  *
- * @param tagKey the tag that is searched for; versions without it are always read by themselves
+ * @param tagKey the tag that is searched for where the versions that are asked for have too many neighbours
  */
 export function createBatchingReader(reader: MlflowReader & ModelSearch, tagKey: string): MlflowReader {
   /** For whatever is quicker. */
@@ -47,6 +41,7 @@ export function createBatchingReader(reader: MlflowReader & ModelSearch, tagKey:
   let directReads = 0;
   let searches = 0;
   let refusedUntil = -Infinity;
+  let tellsTagsUntil = -Infinity;
   let goingOn = false;
 
   const readDirectly = async (key: ModelVersionKey): Promise<ModelVersion | undefined> => {
@@ -59,15 +54,24 @@ export function createBatchingReader(reader: MlflowReader & ModelSearch, tagKey:
     }
   };
 
-  const searchFor = async (reads: readonly WaitingRead[]): Promise<void> => {
+  /** @returns those that the search tells all about */
+  const withTags = (found: readonly ModelVersion[]): readonly ModelVersion[] => {
+    if (found.some(({ tags }) => tags.size > 0)) tellsTagsUntil = performance.now() + SHOWN_FOR;
+    return performance.now() < tellsTagsUntil ? found : [];
+  };
+
+  const searchFor = async ({ reads, numbers }: SearchBatch<WaitingRead>): Promise<void> => {
     searches++;
     const byKey = new Map<string, ModelVersion>();
     try {
       const models = [...new Set(reads.map(({ key }) => key.model))];
-      for (const version of await reader.findTagged(models, tagKey)) byKey.set(formatKey(version), version);
+      const found = await (numbers === undefined
+        ? reader.findTagged(models, tagKey)
+        : reader.findNumbered(models, numbers));
+      for (const version of withTags(found)) byKey.set(formatKey(version), version);
     } catch (error) {
       // Each of the reads, done by itself, tells its own error.
-      if (error instanceof MlflowError && error.kind === "refused") refusedUntil = performance.now() + REFUSED_FOR;
+      if (error instanceof MlflowError && error.kind === "refused") refusedUntil = performance.now() + SHOWN_FOR;
     }
     searches--;
     for (const read of reads) {
@@ -82,7 +86,7 @@ export function createBatchingReader(reader: MlflowReader & ModelSearch, tagKey:
     while (waitingForDirectRead.length > 0 && directReads < DIRECT_READS) start(waitingForDirectRead.shift());
     while (waiting.length > 0) {
       const alone = performance.now() < refusedUntil;
-      if (!alone && waiting.length >= MINIMUM_BATCH && searches < SEARCHES) void searchFor(takeBatch(waiting));
+      if (!alone && waiting.length >= MINIMUM_BATCH && searches < SEARCHES) void searchFor(takeSearchBatch(waiting));
       else if (directReads + searches < (alone ? DIRECT_READS : EAGER_CALLS)) start(waiting.shift());
       else return;
     }
@@ -94,9 +98,14 @@ export function createBatchingReader(reader: MlflowReader & ModelSearch, tagKey:
 
   return {
     ...reader,
+    async searchTagged(key) {
+      const found = await reader.searchTagged(key);
+      withTags(found);
+      return found;
+    },
     getModelVersion: key =>
       new Promise(resolve => {
-        const list = isSearchableName(key.model) ? waiting : waitingForDirectRead;
+        const list = isSearchable(key) ? waiting : waitingForDirectRead;
         list.push({ key, resolve });
         if (goingOn) return;
         // Not before all who ask at this moment have asked.
@@ -107,16 +116,4 @@ export function createBatchingReader(reader: MlflowReader & ModelSearch, tagKey:
         });
       }),
   };
-}
-
-/** Takes out the first reads that go into one search. */
-function takeBatch(waiting: WaitingRead[]): WaitingRead[] {
-  let [count, length] = [0, 0];
-  for (const { key } of waiting) {
-    // Escaped in an address, a character may become nine.
-    length += encodeURIComponent(key.model).length;
-    if (count > 0 && (count === MAXIMUM_BATCH || length > MAXIMUM_NAMES_LENGTH)) break;
-    count++;
-  }
-  return waiting.splice(0, count);
 }

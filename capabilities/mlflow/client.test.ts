@@ -22,7 +22,10 @@ function readerWith(answer: Answer): {
   return { reader, calls };
 }
 
-const IRIS = { name: "iris", version: "3", source: "models:/m-1", run_id: "0a", status: "READY", tags: [] };
+const IRIS = {
+  ...{ name: "iris", version: "3", source: "models:/m-1", run_id: "0a", status: "READY", tags: [] },
+  creation_timestamp: 1_700_000_000_123,
+};
 const notFound = (): never => {
   throw new MlflowError("refused", "not found", "RESOURCE_DOES_NOT_EXIST");
 };
@@ -37,6 +40,7 @@ describe("getModelVersion", () => {
       source: "models:/m-1",
       runId: "0a",
       status: "READY",
+      createdAt: 1_700_000_000_123,
       tags: new Map([
         ["deploy", "true"],
         ["__proto__", "x"],
@@ -51,6 +55,7 @@ describe("getModelVersion", () => {
     expect(await reader.getModelVersion({ model: "iris", version: "3" })).toMatchObject({
       runId: "",
       source: "",
+      createdAt: 0,
       tags: new Map(),
     });
   });
@@ -167,6 +172,28 @@ describe("runs and artifacts", () => {
   });
 });
 
+describe("getDefaultExperimentCreation", () => {
+  it.each([
+    [{ creation_time: 1_700_000_000_123 }, 1_700_000_000_123],
+    [{ creation_time: "1700000000123" }, 1_700_000_000_123],
+    [{}, undefined],
+  ])("reads of %j the time %j", async (experiment, creation) => {
+    const { reader, calls } = readerWith(() => ({ experiment: { experiment_id: "0", ...experiment } }));
+    expect(await reader.getDefaultExperimentCreation()).toBe(creation);
+    expect(calls).toEqual([{ method: "GET", path: "experiments/get", query: { experiment_id: "0" } }]);
+  });
+
+  it("says undefined only when MLflow says that there is none", async () => {
+    expect(await readerWith(notFound).reader.getDefaultExperimentCreation()).toBeUndefined();
+    const forbidden = new MlflowError("unauthorized", "403");
+    const { reader } = readerWith(() => {
+      throw forbidden;
+    });
+    expect(await rejectionOf(reader.getDefaultExperimentCreation())).toBe(forbidden);
+    expect(await rejectionOf(readerWith(() => ({})).reader.getDefaultExperimentCreation())).toBeInstanceOf(MlflowError);
+  });
+});
+
 describe("ping", () => {
   it("fails when the answer is not MLflow's", async () => {
     await readerWith(() => ({})).reader.ping();
@@ -179,12 +206,20 @@ function endlessTokens(): Answer {
   return () => ({ next_page_token: String(page++) });
 }
 
-describe("findTagged", () => {
+describe("a search for models", () => {
   it("asks once for the tagged versions of all the models", async () => {
     const { reader, calls } = readerWith(() => ({ model_versions: [IRIS], next_page_token: "more" }));
     const found = await reader.findTagged(["iris", "wine"], "deploy");
     expect(found).toMatchObject([{ model: "iris", version: "3" }]);
     const filter = "name IN ('iris','wine') AND tag.`deploy` ILIKE 'true'";
+    expect(calls).toEqual([{ method: "GET", path: "model-versions/search", query: { filter, max_results: "1000" } }]);
+  });
+
+  it("asks once for the versions between two numbers", async () => {
+    const { reader, calls } = readerWith(() => ({ model_versions: [IRIS], next_page_token: "more" }));
+    const found = await reader.findNumbered(["iris", "wine"], { first: 3, last: 12 });
+    expect(found).toMatchObject([{ model: "iris", version: "3" }]);
+    const filter = "name IN ('iris','wine') AND version_number >= 3 AND version_number <= 12";
     expect(calls).toEqual([{ method: "GET", path: "model-versions/search", query: { filter, max_results: "1000" } }]);
   });
 

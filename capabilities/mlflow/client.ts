@@ -12,6 +12,9 @@ const SEARCHABLE_NAME = /^[\p{L}\p{N}_. -]+$/u;
 /** A search with more pages than this is going in circles: 10 million versions. */
 const MAXIMUM_PAGES = 10_000;
 
+/** Milliseconds since the epoch: MLflow writes a number, the JSON form of its protocol's 64 bits would be a text. */
+const timestamp = z.union([z.number().nonnegative(), z.string().regex(/^\d+$/).transform(Number)]);
+
 const keyValue = z.object({ key: z.string(), value: z.string().default("") });
 
 const modelVersionSchema = z.object({
@@ -21,6 +24,7 @@ const modelVersionSchema = z.object({
   run_id: z.string().default(""),
   status: z.string().default("READY"),
   status_message: z.string().default(""),
+  creation_timestamp: timestamp.default(0),
   tags: z.array(keyValue).default([]),
 });
 
@@ -32,6 +36,7 @@ const searchAnswer = z.object({
 const runAnswer = z.object({
   run: z.object({ info: z.object({ experiment_id: z.string(), artifact_uri: z.string().default("") }) }),
 });
+const experimentAnswer = z.object({ experiment: z.object({ creation_time: timestamp.optional() }) });
 const downloadUriAnswer = z.object({ artifact_uri: z.string().min(1) });
 const loggedModelAnswer = z.object({ model: z.object({ info: z.object({ artifact_uri: z.string().min(1) }) }) });
 
@@ -43,6 +48,13 @@ export interface ModelVersion extends ModelVersionKey {
   readonly runId: string;
   /** READY, PENDING_REGISTRATION or FAILED_REGISTRATION. */
   readonly status: string;
+  /**
+   * When the version was made, in milliseconds since the epoch: tells a version from another that had its number before
+   * it was deleted. 0 when MLflow does not say.
+   */
+  readonly createdAt: number;
+  /** MLflow's words on the status, when it has any. */
+  readonly statusMessage?: string;
   readonly tags: ReadonlyMap<string, string>;
 }
 
@@ -58,8 +70,19 @@ export interface MlflowReader {
   getDownloadUri: (key: ModelVersionKey) => Promise<string>;
   /** Where a logged model's artifacts are. */
   getLoggedModelUri: (modelId: string) => Promise<string>;
+  /**
+   * When MLflow's first experiment was made, in milliseconds since the epoch: a database is given it at its birth and
+   * keeps it in every copy. undefined when MLflow says that it has none, or not when it was made.
+   */
+  getDefaultExperimentCreation: () => Promise<number | undefined>;
   /** One cheap call that shows whether MLflow answers. */
   ping: () => Promise<void>;
+}
+
+/** Version numbers from the first to the last, both included. */
+export interface VersionNumbers {
+  readonly first: number;
+  readonly last: number;
 }
 
 /** What MLflow can be asked about many versions at once. */
@@ -72,20 +95,27 @@ export interface ModelSearch {
    * @param models names of which each {@link isSearchableName}
    */
   findTagged: (models: readonly string[], tagKey: string) => Promise<ModelVersion[]>;
+  /** The same of those with these numbers, with the tag or without it. */
+  findNumbered: (models: readonly string[], numbers: VersionNumbers) => Promise<ModelVersion[]>;
 }
 
-/** Whether {@link ModelSearch.findTagged} can be asked for a model of this name. */
+/** Whether a {@link ModelSearch} can be asked for a model of this name. */
 export function isSearchableName(model: string): boolean {
   return SEARCHABLE_NAME.test(model);
 }
 
 export function createMlflowReader(transport: MlflowTransport, pageSize = PAGE_SIZE): MlflowReader & ModelSearch {
+  const findOf = async (models: readonly string[], condition: string): Promise<ModelVersion[]> => {
+    const names = models.map(model => `'${model}'`).join(",");
+    const call = searchCall(`name IN (${names}) AND ${condition}`, pageSize);
+    return parse(searchAnswer, await transport(call), call).model_versions.map(modelVersionOf);
+  };
+
   return {
-    async findTagged(models, tagKey) {
-      const names = models.map(model => `'${model}'`).join(",");
-      const call = searchCall(`name IN (${names}) AND ${isTagged(tagKey)}`, pageSize);
-      return parse(searchAnswer, await transport(call), call).model_versions.map(modelVersionOf);
-    },
+    findTagged: (models, tagKey) => findOf(models, isTagged(tagKey)),
+
+    findNumbered: (models, { first, last }) =>
+      findOf(models, `version_number >= ${first} AND version_number <= ${last}`),
 
     async getModelVersion(key) {
       const call: MlflowCall = {
@@ -146,6 +176,12 @@ export function createMlflowReader(transport: MlflowTransport, pageSize = PAGE_S
       return parse(loggedModelAnswer, await transport(call), call).model.info.artifact_uri;
     },
 
+    async getDefaultExperimentCreation() {
+      const call: MlflowCall = { method: "GET", path: "experiments/get", query: { experiment_id: "0" } };
+      const answer = await orDoesNotExist(transport(call));
+      return answer === undefined ? undefined : parse(experimentAnswer, answer, call).experiment.creation_time;
+    },
+
     async ping() {
       const call: MlflowCall = { method: "GET", path: "model-versions/search", query: { max_results: "1" } };
       parse(searchAnswer, await transport(call), call);
@@ -176,6 +212,8 @@ function modelVersionOf(answer: z.output<typeof modelVersionSchema>): ModelVersi
     source: answer.source,
     runId: answer.run_id,
     status: answer.status,
+    createdAt: answer.creation_timestamp,
+    ...(answer.status_message === "" ? {} : { statusMessage: answer.status_message }),
     tags: new Map(answer.tags.map(({ key, value }) => [key, value])),
   };
 }

@@ -1,4 +1,7 @@
-/** A map that forgets what was not used for longest once it is full. For facts that never change, so nothing expires. */
+/**
+ * A map that forgets what was not used for longest once it is full. Nothing expires: a key must name something that never
+ * comes to mean another thing (a uid, not a name), or the value must hold its own end.
+ */
 export class BoundedCache<Value> {
   readonly #values = new Map<string, Value>();
 

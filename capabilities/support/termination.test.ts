@@ -11,7 +11,7 @@ const MODULE = pathToFileURL("capabilities/support/termination.ts").href;
 
 /** What the process under test has before its own lines: the functions, and a log that writes one line of JSON each. */
 const PRELUDE = `
-const { finishBeforeExit, surviveUnhandledRejections } = await import(${JSON.stringify(MODULE)});
+const { exitAfter, finishBeforeExit, surviveUnhandledRejections } = await import(${JSON.stringify(MODULE)});
 const write = level => (fields, message) => console.log(JSON.stringify({ level, message, ...fields }));
 const log = { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") };
 const say = message => console.log(JSON.stringify({ message }));
@@ -99,6 +99,18 @@ describe("finishBeforeExit", () => {
     await program.wrote("ready");
     program.terminate();
     expect(await program.ended).toBe(143);
+  });
+});
+
+describe("exitAfter", () => {
+  it.each([
+    ["comes to its end", 'say("finished");'],
+    ["fails", 'say("finished"); throw new Error("failed");'],
+    ["does not end", 'say("finished"); await new Promise(() => undefined);'],
+  ])("ends with the code when the work %s", async (_, work) => {
+    const program = startProgram(`await exitAfter(async () => { ${work} }, 7, 100);`);
+    expect(await program.ended).toBe(7);
+    expect(program.lines).toEqual([{ message: "finished" }]);
   });
 });
 

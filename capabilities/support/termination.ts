@@ -25,6 +25,17 @@ export function finishBeforeExit(finish: () => Promise<void>, within = FINISH_WI
 }
 
 /**
+ * Ends the process with an exit code, once work under way has come to its end.
+ *
+ * @param finish as of {@link finishBeforeExit}
+ * @param within milliseconds after which the process ends all the same
+ */
+export async function exitAfter(finish: () => Promise<void>, code: number, within = FINISH_WITHIN): Promise<never> {
+  await Promise.race([finish(), sleep(within)]).catch(() => undefined);
+  process.exit(code);
+}
+
+/**
  * Keeps the process alive when a promise is rejected that nobody waits for, in our code or a library's: Node's default is
  * to end the process, which would let one forgotten error take all work under way with it. It is logged as the bug it is.
  */
