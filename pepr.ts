@@ -1,9 +1,5 @@
 import { PeprModule } from "pepr";
-import { createModelDeployment } from "./capabilities/pepr-capability";
-import { finishBeforeExit } from "./capabilities/support/termination";
+import { runModule } from "./capabilities/pepr-runtime";
 import packageJson from "./package.json";
 
-void createModelDeployment().then(({ capability, stop }) => {
-  new PeprModule(packageJson, [capability]);
-  finishBeforeExit(stop);
-});
+void runModule(capability => new PeprModule(packageJson, [capability]));

@@ -51,7 +51,7 @@ describe("a listener", () => {
       json(200, {})(request, response);
     });
     const [one, other] = await Promise.all([listener.poll(), listener.poll()]);
-    expect(one).toEqual({ tagged: 0, managed: 0, created: 0, updated: 0, deleted: 0, failed: 0, held: 0 });
+    expect(one).toEqual({ tagged: 0, managed: 0, created: 0, updated: 0, deleted: 0, failed: 0, held: 0, outdated: 0 });
     expect(other).toBe(one);
     expect(searches).toBe(1);
     await listener.poll();

@@ -7,7 +7,10 @@ import {
 } from "./observability/instrumentation";
 import type { ApiServer } from "./kubernetes/api-server";
 import { createEventRecorder } from "./kubernetes/events";
+import { rememberDisputes } from "./kserve/disputed-fields";
 import { createInferenceServices } from "./kserve/inference-services";
+import { servicesElsewhere } from "./kserve/services-elsewhere";
+import { readOwnUsername } from "./kubernetes/own-identity";
 import { createBatchingReader } from "./mlflow/batching-reader";
 import { createMlflowReader } from "./mlflow/client";
 import { createMlflowTransport } from "./mlflow/transport";
@@ -23,14 +26,22 @@ import { messageOf } from "./observability/logging";
 import { createMetrics } from "./observability/metrics";
 import { fixedSecret } from "./configuration/rotating-secret";
 import type { RotatingSecret } from "./configuration/rotating-secret";
-import { decide } from "./reconciliation/decision";
-import { createDeletionGuard } from "./reconciliation/deletion-guard";
+import { strongerCause } from "./reconciliation/cause";
+import type { Cause } from "./reconciliation/cause";
+import { createDisagreements } from "./reconciliation/disagreements";
+import type { DisagreementOptions } from "./reconciliation/disagreements";
+import { createFormerNamespaces } from "./reconciliation/former-namespaces";
 import { createKeyedQueue } from "./reconciliation/keyed-queue";
 import { createObserver } from "./reconciliation/observer";
 import type { Observer } from "./reconciliation/observer";
+import { createRemovals } from "./reconciliation/removals";
 import { createReconciler } from "./reconciliation/reconciler";
 import type { Outcome } from "./reconciliation/reconciler";
+import { createElsewhereReporter } from "./status/elsewhere-reporting";
+import { createFleetReporter } from "./status/fleet-reporting";
 import { createReporter } from "./status/reporting";
+import { createSiblingSearch } from "./reconciliation/successors";
+import { createTemplateRollout, isUnderWay } from "./reconciliation/template-rollout";
 import { resync } from "./reconciliation/resync";
 import type { ResyncReport } from "./reconciliation/resync";
 import { createDeliveryHandler } from "./server/webhook/deliveries";
@@ -38,6 +49,9 @@ import { startHttpServer } from "./server/http-server";
 import type { HttpServer } from "./server/http-server";
 import { createRoutes } from "./server/routes";
 import { createTlsOptions } from "./server/tls";
+
+/** Milliseconds. */
+const MINUTE = 60_000;
 
 /** Milliseconds for one call of MLflow; MLflow itself gives a delivery 30 s. */
 const MLFLOW_DEADLINE = 10_000;
@@ -54,6 +68,20 @@ const CONCURRENCY = 256;
  */
 const SECOND_LOOK_WITHIN = 100;
 
+/** Milliseconds until the poll after one that has to wait for services to become Ready. */
+const EARLY_POLL = 6_000;
+
+/**
+ * With others who change a service back each time: fourteen reactions in the first half hour where there were seventy a
+ * second, and a word after the third, which is when it can no longer be chance.
+ */
+const DISAGREEMENTS: DisagreementOptions = {
+  firstPause: 1_000,
+  longestPause: 300_000,
+  tellAfter: 3,
+  quiet: 600_000,
+};
+
 /** Milliseconds for a call about webhooks: MLflow tries a test delivery four times before it answers. */
 const WEBHOOK_CALL_DEADLINE = 60_000;
 
@@ -62,6 +90,8 @@ export interface ListenerOptions extends Configuration {
   readonly log: Log;
   /** The webhook's secret when it may be replaced while the module runs; otherwise the settings' one stays. */
   readonly webhookSecret?: RotatingSecret | undefined;
+  /** Whether what is around the module is up, for the readiness probe; it is when left out. */
+  readonly isReady?: (() => boolean) | undefined;
 }
 
 /** The module without Pepr: everything that Pepr's actions and schedules call. */
@@ -104,14 +134,32 @@ export function createListener(options: ListenerOptions): Listener {
       metrics,
     );
   const deployTagKey = settings.DEPLOY_TAG_KEY;
-  const mlflow = createBatchingReader(createMlflowReader(transportWith(MLFLOW_DEADLINE, false)), deployTagKey);
+  const reader = createMlflowReader(transportWith(MLFLOW_DEADLINE, false));
+  const mlflow = createBatchingReader(reader, deployTagKey);
   const namespace = settings.KUBE_NAMESPACE;
-  const services = countServices(createInferenceServices(apiServer, namespace), metrics);
+  const { services, disputedIn } = rememberDisputes(
+    countServices(createInferenceServices(apiServer, namespace), metrics),
+  );
+  const removals = createRemovals({
+    limits: {
+      share: settings.DELETION_GUARD_PERCENT / 100,
+      count: settings.DELETION_GUARD_COUNT,
+      hold: settings.DELETION_HOLD_MINUTES * MINUTE,
+      handover: settings.HANDOVER_MINUTES * MINUTE,
+    },
+    deployTagKey,
+    mlflow,
+    siblings: createSiblingSearch(reader, services, deployTagKey),
+  });
   const reconciler = createReconciler({
     mlflow,
+    log,
     services,
     template,
     deployTagKey,
+    removals,
+    adopts: settings.ADOPT_SERVICES,
+    dryRun: settings.ROLLOUT_DRY_RUN,
     storage: { storageUriBase: settings.STORAGE_URI_BASE, allowedStorageUris: settings.ALLOWED_STORAGE_URIS },
     resources: {
       cpuRequest: settings.PREDICTOR_CPU_REQUEST,
@@ -120,15 +168,49 @@ export function createListener(options: ListenerOptions): Listener {
       memoryLimit: settings.PREDICTOR_MEMORY_LIMIT,
     },
   });
-  const reporter = createReporter(namespace, createEventRecorder(apiServer, namespace, log), log);
-  const queue = createKeyedQueue<ModelVersionKey, Outcome>({
+  const rollout = createTemplateRollout({
+    maximumUnavailable: settings.ROLLOUT_MAX_UNAVAILABLE,
+    deadline: settings.ROLLOUT_DEADLINE_MINUTES * MINUTE,
+    dryRun: settings.ROLLOUT_DRY_RUN,
+  });
+  const record = createEventRecorder(apiServer, namespace, log);
+  const reporter = createReporter(namespace, record, log);
+  const fleetReporter = createFleetReporter(namespace, record, log);
+  const formerNamespaces = createFormerNamespaces({
+    listElsewhere: where => servicesElsewhere(apiServer, where),
+    servicesIn: former => createInferenceServices(apiServer, former),
+    services,
+    mlflow,
+    deployTagKey,
+    former: settings.FORMER_NAMESPACES,
+    policy: settings.FORMER_NAMESPACE_SERVICES,
+    readOwnUsername: () => readOwnUsername(apiServer, log),
+    report: createElsewhereReporter({ namespace, record, log, metrics }),
+    log,
+  });
+  const disagreements = createDisagreements(DISAGREEMENTS);
+  const report = (key: ModelVersionKey, cause: Cause, outcome: Outcome): void => {
+    const { action, inferenceService } = outcome;
+    const id = formatKey(key);
+    if (cause !== "delivery" && disagreements.isTold(id)) {
+      log.debug({ ...key, inference_service: inferenceService, action }, "InferenceService put right once more");
+    } else reporter.done(key, outcome);
+    const isCorrection = (action === "created" || action === "updated") && cause !== "delivery";
+    if (isCorrection && disagreements.corrected(id, cause === "watch")) {
+      reporter.disputed(key, outcome, DISAGREEMENTS.tellAfter, disputedIn(inferenceService));
+    }
+  };
+  const queue = createKeyedQueue<ModelVersionKey, Outcome, Cause>({
     identity: formatKey,
     concurrency: CONCURRENCY,
     confirmWithin: SECOND_LOOK_WITHIN,
-    work: async key => {
+    merge: strongerCause,
+    // Only a reaction to others can go round and round; a delivery and the poll never wait.
+    holdBack: (key, cause) => (cause === "watch" ? disagreements.holdBack(formatKey(key)) : 0),
+    work: async (key, cause) => {
       try {
-        const acted = await countOperation(reconciler.act(key), metrics);
-        reporter.done(key, acted.outcome);
+        const acted = await countOperation(reconciler.act(key, cause), metrics);
+        report(key, cause, acted.outcome);
         return { result: acted.outcome, confirm: acted.confirm };
       } catch (error) {
         reporter.failed(key, error);
@@ -142,17 +224,11 @@ export function createListener(options: ListenerOptions): Listener {
       );
     },
   });
-  const reconcile = (key: ModelVersionKey): Promise<Outcome> => queue.run(key);
+  const reconcileFor =
+    (cause: Cause) =>
+    (key: ModelVersionKey): Promise<Outcome> =>
+      queue.run(key, cause);
   metrics.observeQueue(() => queue.depth);
-  const guard = createDeletionGuard(
-    {
-      share: settings.DELETION_GUARD_PERCENT / 100,
-      count: settings.DELETION_GUARD_COUNT,
-      confirmations: settings.DELETION_GUARD_CONFIRMATIONS,
-    },
-    async key => decide(await mlflow.getModelVersion(key), deployTagKey).kind === "remove",
-  );
-
   const fixed = settings.MLFLOW_WEBHOOK_SECRET;
   const secret = webhookSecret ?? (fixed === undefined ? undefined : fixedSecret(fixed));
   let server: HttpServer | undefined;
@@ -160,24 +236,38 @@ export function createListener(options: ListenerOptions): Listener {
   let lastSuccessfulPoll: Date | undefined;
   let running: Promise<ResyncReport | undefined> | undefined;
   let pollTimer: NodeJS.Timeout | undefined;
+  let earlyPoll: NodeJS.Timeout | undefined;
 
   const pollOnce = async (): Promise<ResyncReport | undefined> => {
     const start = performance.now();
+    const reconcile = reconcileFor("poll");
     try {
-      const report = await resync({ mlflow, services, reconciler, reconcile, guard, deployTagKey, log });
+      const parts = { mlflow, services, reconciler, reconcile, removals, rollout, reporter, deployTagKey, log };
+      const { report, heldRemovals, rollout: state, going } = await resync(parts);
       lastSuccessfulPoll = new Date();
       metrics.pollSucceeded(lastSuccessfulPoll);
-      metrics.deletionsHeld(report.held);
-      if (report.held > 0) reporter.held(report);
-      const changes = report.created + report.updated + report.deleted + report.failed;
+      // A handover under way is nothing to be alarmed at.
+      metrics.deletionsHeld(heldRemovals.filter(({ reason }) => reason !== "successor is starting").length);
+      fleetReporter.held(heldRemovals, report.managed);
+      fleetReporter.rollout(state);
+      fleetReporter.going(going);
+      const changes = report.created + report.updated + report.deleted;
       const fields = { ...report, duration_ms: Math.round(performance.now() - start) };
+      if (heldRemovals.some(({ reason }) => reason === "successor is starting") || isUnderWay(state)) pollSoon();
       if (changes > 0) log.info(fields, "Poll finished");
-      else log.debug(fields, "Poll finished, nothing to do");
+      else log.debug(fields, "Poll finished, nothing was changed");
       return report;
     } catch (error) {
       log.error({ cause: messageOf(error) }, "Poll failed, nothing was changed");
       return undefined;
     }
+  };
+
+  /** Looks again before the next poll: something goes on when a service has become Ready. */
+  const pollSoon = (): void => {
+    if (pollTimer === undefined) return;
+    clearTimeout(earlyPoll);
+    earlyPoll = setTimeout(() => void poll(), EARLY_POLL);
   };
 
   const poll = (): Promise<ResyncReport | undefined> => {
@@ -192,6 +282,7 @@ export function createListener(options: ListenerOptions): Listener {
 
   const startServer = async (takesDeliveries: boolean): Promise<HttpServer> => {
     const { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile } = settings;
+    const reconcile = reconcileFor("delivery");
     const deliveries =
       takesDeliveries && secret !== undefined
         ? createDeliveryHandler({ secrets: secret.accepted, deployTagKey, namespace, reconcile, log, metrics })
@@ -203,7 +294,7 @@ export function createListener(options: ListenerOptions): Listener {
     return await startHttpServer({
       host: settings.APP_HOST,
       port: settings.APP_PORT,
-      routes: createRoutes({ deliveries, health, services, status, metrics }),
+      routes: createRoutes({ deliveries, health, services, status, metrics, isReady: options.isReady }),
       log,
       tls: certFile !== undefined && keyFile !== undefined ? createTlsOptions({ certFile, keyFile, log }) : undefined,
     });
@@ -236,19 +327,31 @@ export function createListener(options: ListenerOptions): Listener {
     poll,
 
     startPolling() {
-      void poll();
-      pollTimer ??= setInterval(() => void poll(), settings.POLLING_INTERVAL * 1000);
+      const round = async (): Promise<void> => {
+        await poll();
+        await formerNamespaces.look();
+      };
+      void round();
+      pollTimer ??= setInterval(() => void round(), settings.POLLING_INTERVAL * 1000);
     },
 
-    observer: createObserver(reconcile, log, metrics.tagToReady),
+    observer: createObserver({
+      reconcile: reconcileFor("watch"),
+      log,
+      onFirstReady: metrics.tagToReady,
+      isDisputed: key => disagreements.isTold(formatKey(key)),
+    }),
 
     idle: () => queue.idle(),
 
     async stop() {
       clearInterval(pollTimer);
+      clearTimeout(earlyPoll);
+      pollTimer = undefined;
       secret?.stop();
       await Promise.all([keeper?.stop(), server?.close()]);
       await running;
+      await formerNamespaces.idle();
       await queue.idle();
     },
   };

@@ -4,12 +4,11 @@ import { readConfiguration } from "./configuration/configuration";
 import { completeInstallation } from "./kubernetes/installation";
 import { admit } from "./kserve/admission";
 import { connectToApiServer } from "./kubernetes/api-server";
-import { MANAGED_BY, MANAGED_BY_LABEL } from "./kserve/identity";
+import { CREATED_BY_KEY, MANAGED_BY, MANAGED_BY_LABEL } from "./kserve/identity";
 import { InferenceService } from "./kserve/inference-service";
 import { readOwnUsername } from "./kubernetes/own-identity";
 import { createListener } from "./module";
 import type { Listener } from "./module";
-import { messageOf } from "./observability/logging";
 import { createRotatingSecret } from "./configuration/rotating-secret";
 import { unknownSettings } from "./configuration/settings";
 import { surviveUnhandledRejections } from "./support/termination";
@@ -18,14 +17,11 @@ import type { Settings } from "./configuration/settings";
 /** Milliseconds for one request to the API server. */
 const API_SERVER_DEADLINE = 15_000;
 
-/** Annotation with the name of the account that made an InferenceService. */
-const CREATED_BY_ANNOTATION = "mlflow.created-by";
-
 /** kubernetes-fluent-client does not export its own constants for what a watch tells. */
 const isDeletion = (phase: string | undefined): boolean => phase === "DELETED";
 
 /** `pepr build` runs the module once, without a cluster or settings, only to see which actions it has. */
-const isBuild = process.env.PEPR_MODE === "build";
+export const isBuild = process.env.PEPR_MODE === "build";
 /** `pepr dev` runs everything in one process; in a cluster the watcher polls and the others serve the endpoint. */
 const isDevelopment = process.env.PEPR_MODE === "dev";
 const isWatcher = process.env.PEPR_WATCH_MODE === "true";
@@ -39,28 +35,40 @@ interface Running {
   readonly ownUsername: string | undefined;
 }
 
-/** The capability for Pepr, and what ends the work that was started with it. */
-export interface ModelDeployment {
+/** The capability for Pepr, and what is to be told to the work that was started with it. */
+export interface PeprCapability {
   readonly capability: Capability;
+  /** Pepr's part works: from now on the readiness probe succeeds. */
+  readonly peprIsUp: () => void;
   /** Takes no further work, and resolves when what is under way is done. */
   readonly stop: () => Promise<void>;
 }
 
 /**
- * Makes the capability, and starts what it is about. Ends the process when the settings are wrong or the endpoint cannot
- * be opened: a module that cannot work must not look as if it could. The pod restarts, and its last log line says why.
+ * Makes the capability, and starts what it is about; while the module is built, only the first.
+ *
+ * @throws Error when the settings are wrong or the endpoint cannot be opened, and KubernetesError when the API server
+ *   cannot be reached
  */
-export async function createModelDeployment(): Promise<ModelDeployment> {
-  const running = isBuild ? undefined : await start().catch(stopTheStart);
+export async function createPeprCapability(): Promise<PeprCapability> {
+  let isUp = false;
+  const running = isBuild ? undefined : await start(() => isUp);
   const capability = new Capability({
     name: "mlflow-kserve",
     description: "Serves every MLflow model version tagged deploy=true as a KServe InferenceService",
   });
   declareActions(capability, running);
-  return { capability, stop: async () => await running?.listener.stop() };
+  return {
+    capability,
+    peprIsUp() {
+      isUp = true;
+    },
+    stop: async () => await running?.listener.stop(),
+  };
 }
 
-async function start(): Promise<Running> {
+/** @param isReady whether all that the module has beside the endpoint is up */
+async function start(isReady: () => boolean): Promise<Running> {
   const apiServer = connectToApiServer(API_SERVER_DEADLINE);
   const { variables, readSecret } = await gatherVariables(process.env, apiServer, moduleNamespace(), peprLog);
   const configuration = readConfiguration(variables);
@@ -73,7 +81,7 @@ async function start(): Promise<Running> {
   const first = variables[SECRET_SETTING];
   const webhookSecret =
     readSecret !== undefined && first ? createRotatingSecret({ first, read: readSecret, log }) : undefined;
-  const listener = createListener({ ...configuration, apiServer, log, webhookSecret });
+  const listener = createListener({ ...configuration, apiServer, log, webhookSecret, isReady });
   // By the pods that the Service is about, and before they tell MLflow its address.
   if (isPod && !isWatcher && !isDevelopment) {
     const endpoint = { port: settings.APP_PORT, isHttps: settings.TLS_CERT_FILE !== undefined };
@@ -95,9 +103,11 @@ function declareActions(capability: Capability, running: Running | undefined): v
     .IsCreatedOrUpdated()
     .InNamespace(...namespaces)
     .WithLabel(MANAGED_BY_LABEL, MANAGED_BY)
-    .Watch(async (service, phase) => {
+    .Watch((service, phase) => {
       const observer = running?.listener.observer;
-      await (isDeletion(phase) ? observer?.deleted(service) : observer?.changed(service));
+      // It has read what it needs when it returns; kubernetes-fluent-client waits here before it tells of the next event.
+      if (isDeletion(phase)) observer?.deleted(service);
+      else observer?.changed(service);
       leaveOnlyIdentity(service);
     });
   watchDeletionsToo(capability);
@@ -108,7 +118,7 @@ function declareActions(capability: Capability, running: Running | undefined): v
     .WithLabel(MANAGED_BY_LABEL, MANAGED_BY)
     .Mutate(request => {
       const { username } = request.Request.userInfo;
-      if (username !== undefined) request.SetAnnotation(CREATED_BY_ANNOTATION, username);
+      if (username !== undefined) request.SetAnnotation(CREATED_BY_KEY, username);
     });
 
   // Without the label: Pepr looks at the object as it would be, and who takes the label away would go unnoticed.
@@ -142,9 +152,4 @@ function leaveOnlyIdentity(service: InferenceService): void {
   delete service.spec;
   delete service.status;
   delete service.metadata?.managedFields;
-}
-
-function stopTheStart(error: unknown): never {
-  peprLog.fatal(`mlflow-kserve cannot start: ${messageOf(error)}`);
-  process.exit(1);
 }

@@ -26,6 +26,16 @@ export function wholeNumber(minimum: number, maximum: number, what: string) {
     .refine(value => value >= minimum && value <= maximum, { error: cure });
 }
 
+/** Minutes, with parts of them: 0.5 are thirty seconds. */
+export function minutes(maximum: number) {
+  const cure = `must be a number of minutes from 0 to ${maximum}`;
+  return z
+    .string()
+    .regex(/^\d{1,6}(\.\d{1,4})?$/, { error: cure })
+    .transform(Number)
+    .refine(value => value <= maximum, { error: cure });
+}
+
 export const flag = z
   .string()
   .regex(/^(true|false|1|0|yes|no|on|off)$/i, { error: "must be true or false" })
@@ -38,6 +48,20 @@ export const list = z.string().transform(value =>
     .map(item => item.trim())
     .filter(item => item !== ""),
 );
+
+/** Several namespaces, separated by commas; none when empty. */
+export const namespaces = list.refine(names => names.every(name => dnsLabel.safeParse(name).success), {
+  error: "must be names of namespaces, separated by commas",
+});
+
+/** One of some words, in any case. */
+export function word<Word extends string>(...words: readonly [Word, ...Word[]]) {
+  const cure = `must be ${words.slice(0, -1).join(", ")} or ${words.at(-1) ?? ""}`;
+  return z
+    .string()
+    .regex(new RegExp(`^(${words.join("|")})$`, "i"), { error: cure })
+    .transform(value => value.toLowerCase() as Word);
+}
 
 export const quantity = z.string().refine(value => (parseQuantity(value) ?? -1) > 0, {
   error: "is not a positive Kubernetes quantity; write it like 500m, 2, 512Mi or 4Gi",

@@ -1,5 +1,16 @@
 import * as z from "zod";
-import { dnsLabel, flag, httpUrl, list, logLevel, quantity, wholeNumber } from "./setting-checks";
+import {
+  dnsLabel,
+  flag,
+  httpUrl,
+  list,
+  logLevel,
+  minutes,
+  namespaces,
+  quantity,
+  wholeNumber,
+  word,
+} from "./setting-checks";
 
 declare module "zod" {
   interface GlobalMeta {
@@ -45,6 +56,14 @@ export const settingsSchema = z.object({
   KUBE_NAMESPACE: dnsLabel
     .prefault("kserve-mlflow-models")
     .meta({ description: "Namespace of the InferenceServices. It must exist." }),
+  FORMER_NAMESPACES: namespaces.prefault("").meta({
+    description:
+      "Namespaces, separated by commas, that InferenceServices of this installation are left in since KUBE_NAMESPACE was changed. Only in these is anything ever removed; never name one that another installation looks after.",
+  }),
+  FORMER_NAMESPACE_SERVICES: word("keep", "move", "remove").prefault("keep").meta({
+    description:
+      "What becomes of the InferenceServices in FORMER_NAMESPACES. keep: they are only told of. move: each is removed once the same version's service in KUBE_NAMESPACE is Ready. remove: all are, at once.",
+  }),
   INFERENCE_SERVICE_TEMPLATE: z.string().optional().meta({
     description:
       "InferenceService template: path of a file, the YAML itself, or a ConfigMap's name/key in the module's namespace. The built-in one when not set.",
@@ -81,13 +100,33 @@ export const settingsSchema = z.object({
     .meta({ description: "Seconds between two polls of MLflow." }),
   DELETION_GUARD_PERCENT: wholeNumber(0, 100, "a whole number").prefault("50").meta({
     description:
-      "Guard against mass deletion: a poll that would delete more than this percentage of all services at once, and more than DELETION_GUARD_COUNT, holds them.",
+      "Guard against mass deletion: a poll that would delete more than this percentage of all services at once, and more than DELETION_GUARD_COUNT, holds them. All services at once are always held.",
   }),
   DELETION_GUARD_COUNT: wholeNumber(0, 1_000_000, "a whole number")
     .prefault("5")
-    .meta({ description: "Services that a poll may always delete at once." }),
-  DELETION_GUARD_CONFIRMATIONS: wholeNumber(0, 1000, "a whole number").prefault("30").meta({
-    description: "Further polls in a row that must confirm each held deletion before it is done; 0 holds none.",
+    .meta({ description: "Services that a poll may always delete at once, unless they are all there are." }),
+  DELETION_HOLD_MINUTES: minutes(525_600).prefault("30").meta({
+    description:
+      "Minutes that a suspicious deletion is held, and must still be confirmed after; 0 holds none. What another MLflow than the service's own says is held for good.",
+  }),
+  HANDOVER_MINUTES: minutes(10_080).prefault("10").meta({
+    description:
+      "Minutes that a model's last Ready version stays, at the most, when it is to go while another version of the model is starting; 0 lets it go at once.",
+  }),
+  ROLLOUT_MAX_UNAVAILABLE: wholeNumber(1, 1000, "a whole number").prefault("2").meta({
+    description:
+      "Services that a changed template, setting or release may bring up to date at the same time: each is Ready before the next.",
+  }),
+  ROLLOUT_DEADLINE_MINUTES: minutes(10_080).prefault("15").meta({
+    description: "Minutes that such a service may take to become Ready before the rollout stops, with the cause.",
+  }),
+  ROLLOUT_DRY_RUN: flag.prefault("false").meta({
+    description:
+      "true: no existing service is changed for a new template, setting or release; the log says what would change, and how.",
+  }),
+  ADOPT_SERVICES: flag.prefault("true").meta({
+    description:
+      "true: InferenceServices with this module's labels and names, but without its annotations, as the FastAPI listener makes them, are taken over. false: they are somebody else's.",
   }),
   DEPLOY_TAG_KEY: z
     .string()

@@ -96,6 +96,14 @@ function combinationProblems(values: Readonly<Record<string, unknown>>): Setting
       message: "is not set; HTTPS needs both TLS_CERT_FILE and TLS_KEY_FILE, HTTP neither",
     });
   }
+  const former = values.FORMER_NAMESPACES;
+  if (Array.isArray(former) && former.includes(values.KUBE_NAMESPACE)) {
+    problems.push({
+      name: `${SETTINGS_PREFIX}FORMER_NAMESPACES`,
+      value: former.join(","),
+      message: "names KUBE_NAMESPACE, whose services are looked after as ever; leave it out",
+    });
+  }
   for (const resource of ["CPU", "MEMORY"]) {
     const request = values[`PREDICTOR_${resource}_REQUEST`];
     const limit = values[`PREDICTOR_${resource}_LIMIT`];

@@ -69,6 +69,62 @@ describe("admit", () => {
     });
   });
 
+  describe("the identity labels", () => {
+    const relabelled = (label: string, value?: string): typeof IRIS => {
+      const others = Object.entries(IRIS.labels).filter(([name]) => name !== label);
+      return { ...IRIS, labels: Object.fromEntries(value === undefined ? others : [...others, [label, value]]) };
+    };
+
+    it.each([
+      ["mlflow.model", "wine"],
+      ["mlflow.version", "4"],
+      ["mlflow.run-id", "0a1b2c"],
+      ["mlflow.version", undefined],
+    ])("are not changed by others (%s to %s)", (label, value) => {
+      const question = { after: relabelled(label, value), before: IRIS, ownUsername: "us" };
+      expect(admit({ ...question, username: "somebody" })).toEqual({
+        allowed: false,
+        message: `the labels ${label} come from MLflow, where this is "iris" version 3, and cannot be changed here; leave them as they are and add labels of your own, or take the service over with the annotation mlflow.management=released`,
+      });
+      expect(admit({ ...question, username: "us" })).toEqual({ allowed: true });
+      // Where it is not known who the module is, its own Apply must not be refused.
+      expect(admit({ ...question, username: "somebody", ownUsername: undefined })).toEqual({ allowed: true });
+    });
+
+    it("hold up no update that leaves them as they are, right or wrong", () => {
+      const before = relabelled("mlflow.version", "4");
+      const after = { ...before, finalizers: ["inferenceservice.finalizers"] };
+      expect(admit({ after, before, username: "kserve", ownUsername: "us" })).toEqual({ allowed: true });
+    });
+  });
+
+  describe("the annotation mlflow.management", () => {
+    const managed = (value: string): typeof IRIS => ({
+      ...IRIS,
+      annotations: { ...IRIS.annotations, "mlflow.management": value },
+    });
+    const by = { username: "somebody", ownUsername: "us" };
+
+    it.each(["paused", "released", "pausd"])("may be set to %s and removed by anybody", value => {
+      expect(admit({ ...by, after: managed(value), before: IRIS })).toEqual({ allowed: true });
+      expect(admit({ ...by, after: IRIS, before: managed(value) })).toEqual({ allowed: true });
+    });
+
+    it("ends all protection with released, before or after the change", () => {
+      const stripped = { ...IRIS, labels: {}, annotations: {} };
+      expect(admit({ ...by, after: stripped, before: managed("released") })).toEqual({ allowed: true });
+      const released = { ...stripped, annotations: { "mlflow.management": "released" } };
+      expect(admit({ ...by, after: released, before: IRIS })).toEqual({ allowed: true });
+      expect(admit({ ...by, after: managed("released") })).toEqual({ allowed: true });
+    });
+
+    it("leaves what is paused protected", () => {
+      expect(admit({ ...by, after: { ...managed("paused"), labels: {} }, before: managed("paused") })).toMatchObject({
+        allowed: false,
+      });
+    });
+  });
+
   it("is not in the way of an object that came by our label but is not ours", () => {
     expect(admit({ after: { ...FOREIGN, labels: {} }, before: FOREIGN })).toEqual({ allowed: true });
   });

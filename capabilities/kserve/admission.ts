@@ -1,6 +1,7 @@
 import { formatKey } from "../support/model-version-key";
-import { isManaged, keyOf } from "./identity";
+import { hasLostAnnotations, IDENTITY_LABELS, isManaged, keyOf } from "./identity";
 import type { IdentityMetadata } from "./identity";
+import { MANAGEMENT_ANNOTATION, managementOf } from "./management";
 
 /** Whether a change of an InferenceService may pass, and if not, what to do instead. */
 export type AdmissionDecision = { readonly allowed: true } | { readonly allowed: false; readonly message: string };
@@ -21,25 +22,45 @@ const NOT_FROM_MLFLOW: AdmissionDecision = {
     "the label managed-by=mlflow-kserve-webhook-listener is for InferenceServices that are made from MLflow; leave it out, or tag the model version in MLflow",
 };
 
+const ALLOWED: AdmissionDecision = { allowed: true };
+
 /**
  * Only the module makes InferenceServices with our label, and each stays the one that it is: name, labels and
- * annotations say which model version it serves, and the module finds it by them. What is being deleted is never held up.
+ * annotations say which model version it serves, and the module finds it by them. The labels are what people and other
+ * programs find it by, so only the module changes them. What is being deleted is never held up, nor what was released, or
+ * is with this change: that is nobody's but its owner's.
  */
 export function admit({ after, before, username, ownUsername }: AdmissionQuestion): AdmissionDecision {
-  if (after.deletionTimestamp !== undefined) return { allowed: true };
+  if (after.deletionTimestamp !== undefined) return ALLOWED;
+  if (before && managementOf(before) === "released") return ALLOWED;
+  if (managementOf(after) === "released") return ALLOWED;
   const previous = before && keyOf(before);
   // Somebody else's, before and after: not to be got in the way of.
-  if (previous === undefined && !isManaged(after)) return { allowed: true };
+  if (previous === undefined && !isManaged(after)) return ALLOWED;
   const identity = keyOf(after);
   const byUs = username === undefined || ownUsername === undefined || username === ownUsername;
-  if (before === undefined) return identity !== undefined && byUs ? { allowed: true } : NOT_FROM_MLFLOW;
+  if (before === undefined) {
+    const isMadeByUs = identity !== undefined && byUs && !hasLostAnnotations(after);
+    return isMadeByUs ? ALLOWED : NOT_FROM_MLFLOW;
+  }
   // Else it would be taken for ours, and be deleted when the version it names is not tagged.
   if (previous === undefined && identity !== undefined && !byUs) return NOT_FROM_MLFLOW;
   // Somebody's object that came by our label: not ours to protect, and not to be got in the way of.
-  if (previous === undefined) return { allowed: true };
-  if (identity !== undefined && formatKey(identity) === formatKey(previous)) return { allowed: true };
+  if (previous === undefined) return ALLOWED;
+  const losesAnnotations = hasLostAnnotations(after) && !hasLostAnnotations(before);
+  if (identity !== undefined && formatKey(identity) === formatKey(previous) && !losesAnnotations) {
+    const labels = IDENTITY_LABELS.filter(key => before.labels?.[key] !== after.labels?.[key]);
+    return byUs || labels.length === 0 ? ALLOWED : labelsAreKept(labels, formatKey(previous));
+  }
   return {
     allowed: false,
     message: `the labels and annotations mlflow.* say that this serves ${formatKey(previous)} and cannot be changed; tag another version in MLflow instead`,
+  };
+}
+
+function labelsAreKept(labels: readonly string[], served: string): AdmissionDecision {
+  return {
+    allowed: false,
+    message: `the labels ${labels.join(", ")} come from MLflow, where this is ${served}, and cannot be changed here; leave them as they are and add labels of your own, or take the service over with the annotation ${MANAGEMENT_ANNOTATION}=released`,
   };
 }

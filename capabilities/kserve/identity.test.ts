@@ -2,6 +2,12 @@ import { describe, expect, it } from "vitest";
 import { keyIsFoundAgain, keyNeedsItsName, labelIsValid, managed } from "../../test/fuzz/properties/names";
 import { identityAnnotations, identityLabels, isManaged, keyOf, labelValue, MANAGED_BY } from "./identity";
 
+const OTHER_LABELS = {
+  "managed-by": "mlflow-kserve-webhook-listener",
+  "mlflow.model": "Foo-Bar",
+  "mlflow.version": "3",
+};
+
 describe("identityLabels", () => {
   it("says who manages the object, and what it serves", () => {
     expect(identityLabels({ model: "iris", version: "3", runId: "0a1b2c3d4e5f60718293a4b5c6d7e8f9" })).toEqual({
@@ -90,7 +96,7 @@ describe("keyOf", () => {
   it.each([
     ["of another manager", { ...mine, labels: { ...mine.labels, "managed-by": "helm" } }],
     ["without labels", { ...mine, labels: undefined }],
-    ["without annotations", { ...mine, annotations: undefined }],
+    ["without annotations and with another label", { ...mine, labels: OTHER_LABELS, annotations: undefined }],
     ["with another name", { ...mine, name: "mlflow-foo-bar-v3" }],
     ["without a name", { ...mine, name: undefined }],
     ["without a namespace", { ...mine, namespace: undefined }],

@@ -1,4 +1,5 @@
 import { isModelVersionNumber, type ModelVersionKey } from "../support/model-version-key";
+import { MANAGEMENT_ANNOTATION } from "./management";
 import { inferenceServiceName, InferenceServiceNameError, looksHashed, shortHash } from "./names";
 
 /** The label that says who looks after an object; with {@link MANAGED_BY} as its value, it is ours. */
@@ -8,14 +9,23 @@ export const MANAGED_BY = "mlflow-kserve-webhook-listener";
 
 /** Label (made valid) and annotation (in full): the registered model's name. */
 const MODEL_KEY = "mlflow.model";
+/** The label of {@link identityLabels} by which all services of a model are found. */
+export const MODEL_LABEL = MODEL_KEY;
 /** Label and annotation: the version number. */
 const VERSION_KEY = "mlflow.version";
 /** Label (made valid) and annotation (in full): the run that made the model, when there is one. */
-const RUN_ID_KEY = "mlflow.run-id";
-/** Annotation: the experiment of that run. */
+export const RUN_ID_KEY = "mlflow.run-id";
+/** Annotation: which registry the version came from, see {@link RegistryRecord}. */
+const REGISTRY_KEY = "mlflow.registry";
+/** Annotation: the experiment of the run, where the template asks for it. */
 const EXPERIMENT_ID_KEY = "mlflow.experiment-id";
-/** Annotation: the version's `source` as MLflow has it. */
+/** Annotation: the version's `source` in MLflow, from which the pods' storage URI was found. */
 const SOURCE_KEY = "mlflow.source";
+/** Annotation that former releases wrote. It is not written any more, and not taken away for its own sake either. */
+const RENDERED_KEY = "mlflow.rendered";
+
+/** Annotation that admission sets: the name of the account that made an InferenceService. */
+export const CREATED_BY_KEY = "mlflow.created-by";
 
 /** All keys that are ours, in labels and annotations alike: a template cannot give them values of its own. */
 export const IDENTITY_KEYS: readonly string[] = [
@@ -25,13 +35,48 @@ export const IDENTITY_KEYS: readonly string[] = [
   RUN_ID_KEY,
   EXPERIMENT_ID_KEY,
   SOURCE_KEY,
+  REGISTRY_KEY,
+  CREATED_BY_KEY,
+  RENDERED_KEY,
+  MANAGEMENT_ANNOTATION,
 ];
+
+/**
+ * Annotations that tell something about the object and nothing to its pods. KServe copies every annotation into the pod
+ * template, so that adding, changing or removing one restarts the model server: none of it is worth that. Each is written
+ * with the next change that concerns the pods anyway.
+ */
+export const BOOKKEEPING_ANNOTATIONS: readonly string[] = [
+  MODEL_KEY,
+  VERSION_KEY,
+  RUN_ID_KEY,
+  EXPERIMENT_ID_KEY,
+  SOURCE_KEY,
+  REGISTRY_KEY,
+  CREATED_BY_KEY,
+  RENDERED_KEY,
+];
+
+/** Labels for which the same holds as long as an object has none; with another value, it is about another run's model. */
+export const BOOKKEEPING_LABELS: readonly string[] = [RUN_ID_KEY];
+
+/** Which registry a version came from: two numbers that another MLflow does not share. Unix milliseconds. */
+export interface RegistryRecord {
+  /** When the registry was made: the creation of its experiment 0; undefined when MLflow would not tell. */
+  readonly registryCreatedAt: number | undefined;
+  /** When the version was made. */
+  readonly versionCreatedAt: number;
+}
+
+/** Those that are labels, by which people and other programs select. */
+export const IDENTITY_LABELS: readonly string[] = [MANAGED_BY_LABEL, MODEL_KEY, VERSION_KEY, RUN_ID_KEY];
 
 /** What is known in MLflow about a version that is served. A missing or empty text means that there is none. */
 export interface DeployedModelVersion extends ModelVersionKey {
   readonly runId?: string | undefined;
   readonly experimentId?: string | undefined;
   readonly source?: string | undefined;
+  readonly registry?: RegistryRecord | undefined;
 }
 
 /** The part of an object's metadata that says whose it is. */
@@ -66,20 +111,40 @@ export function identityLabels(deployment: DeployedModelVersion): Record<string,
 }
 
 /**
- * The full originals behind the labels, plus experiment and source where known. Kubernetes stores UTF-8, in which a lone
+ * The full originals behind the labels, plus experiment, source and registry where known. Kubernetes stores UTF-8, in which a lone
  * surrogate has no form (the API server would make U+FFFD of it): a text with one is written as JSON, quotes and escapes
  * included. {@link keyOf} reads both forms. Run, experiment and source are left out when over 32 KiB, so that they
  * cannot push the annotations over Kubernetes' 256 KiB.
  */
 export function identityAnnotations(deployment: DeployedModelVersion): Record<string, string> {
-  const { model, version, runId, experimentId, source } = deployment;
+  const { model, version, runId, experimentId, source, registry } = deployment;
   return {
     [MODEL_KEY]: storable(model),
     [VERSION_KEY]: storable(version),
     ...information(RUN_ID_KEY, runId),
     ...information(EXPERIMENT_ID_KEY, experimentId),
     ...information(SOURCE_KEY, source),
+    ...(registry === undefined
+      ? {}
+      : { [REGISTRY_KEY]: `${registry.registryCreatedAt ?? ""}/${registry.versionCreatedAt}` }),
   };
+}
+
+/** The registry that an object says its version came from; undefined when it does not say, as those of former releases. */
+export function registryRecordOf({ annotations }: IdentityMetadata): RegistryRecord | undefined {
+  const [, registry, version] = /^(\d*)\/(\d+)$/.exec(annotations?.[REGISTRY_KEY] ?? "") ?? [];
+  if (registry === undefined || version === undefined) return undefined;
+  return { registryCreatedAt: registry === "" ? undefined : Number(registry), versionCreatedAt: Number(version) };
+}
+
+/** The run that made the model, as the object tells it; undefined when it has none or does not say. */
+export function runIdOf({ labels, annotations }: IdentityMetadata): string | undefined {
+  return annotations?.[RUN_ID_KEY] ?? labels?.[RUN_ID_KEY];
+}
+
+/** The run and its experiment as the annotations record them, which may be of a run that the version had before. */
+export function recordedRunOf({ annotations }: IdentityMetadata): Pick<DeployedModelVersion, "runId" | "experimentId"> {
+  return { runId: annotations?.[RUN_ID_KEY], experimentId: annotations?.[EXPERIMENT_ID_KEY] };
 }
 
 /**
@@ -104,21 +169,53 @@ export function isManaged(metadata: IdentityMetadata): boolean {
 }
 
 /**
- * The model version that an object of ours serves, or undefined if the object is not, beyond doubt, one that we made:
- * it needs our label, the annotations, **and** the very name that they lead to. So neither a label that somebody put on a
- * foreign object, nor annotations copied to another object or changed by hand, make us change or delete it.
+ * The model version that an object of ours serves, or undefined if the object is not, beyond doubt, one that we made or
+ * may take over: it needs our label, **and** the very name that its model and version lead to. Those are in its
+ * annotations; without these (an object of the listener that was used before this module, or one whose annotations were
+ * taken away) in its labels, which are the originals where they are no hash. So neither a label that somebody put on a
+ * foreign object, nor metadata copied to another object or changed by hand, make us change or delete it.
  */
 export function keyOf(metadata: IdentityMetadata): ModelVersionKey | undefined {
-  const { name, namespace, annotations } = metadata;
-  const model = annotations?.[MODEL_KEY];
-  const version = annotations?.[VERSION_KEY];
+  const { name, namespace, labels, annotations } = metadata;
   if (!isManaged(metadata) || name === undefined || namespace === undefined) return undefined;
+  const told = hasLostAnnotations(metadata) ? labels : annotations;
+  const model = told?.[MODEL_KEY];
+  const version = told?.[VERSION_KEY];
   if (typeof model !== "string" || typeof version !== "string") return undefined;
   // The name decides between the text itself and the text as JSON: its hash is over the original.
   return [model, fromJson(model)]
     .filter(candidate => candidate !== undefined)
     .map(candidate => ({ model: candidate, version }))
-    .find(key => nameOrUndefined(key, namespace) === name);
+    .find(key => nameOrUndefined(key, namespace) === name && labelsAgree(metadata, key));
+}
+
+/** Whether an object with our label has none of the annotations that say what it serves. */
+export function hasLostAnnotations({ annotations }: IdentityMetadata): boolean {
+  return annotations?.[MODEL_KEY] === undefined && annotations?.[VERSION_KEY] === undefined;
+}
+
+/**
+ * Whether an object is the one of this version, for sure: {@link keyOf} says so, or, where its annotations are gone and a
+ * label is only a hash, labels and name are those that this version leads to.
+ */
+export function serves(metadata: IdentityMetadata, key: ModelVersionKey): boolean {
+  const found = keyOf(metadata);
+  if (found !== undefined) return found.model === key.model && found.version === key.version;
+  const { name, namespace } = metadata;
+  return (
+    isManaged(metadata) &&
+    hasLostAnnotations(metadata) &&
+    namespace !== undefined &&
+    nameOrUndefined(key, namespace) === name &&
+    labelsAgree(metadata, key)
+  );
+}
+
+/** Without annotations the labels are all there is; with them, a label that was changed is put right. */
+function labelsAgree(metadata: IdentityMetadata, key: ModelVersionKey): boolean {
+  if (!hasLostAnnotations(metadata)) return true;
+  const expected = identityLabels(key);
+  return [MODEL_KEY, VERSION_KEY].every(label => metadata.labels?.[label] === expected[label]);
 }
 
 function nameOrUndefined(key: ModelVersionKey, namespace: string): string | undefined {

@@ -104,7 +104,13 @@ describe("apply", () => {
   });
 
   describe("when somebody else made the object just before, without a field that says otherwise", () => {
-    const theirs = { manager: "kubectl-create", subresource: "", time: "", fieldsV1: { "f:spec": {} } };
+    const theirs = {
+      manager: "kubectl-create",
+      operation: "Update",
+      subresource: "",
+      time: "",
+      fieldsV1: { "f:spec": {} },
+    };
     const merged = { ...LIVE, metadata: { ...LIVE.metadata, managedFields: [theirs] } };
 
     it("takes back what it put into it", async () => {

@@ -1,7 +1,8 @@
 import * as z from "zod";
 import type { ApiServer } from "../kubernetes/api-server";
 import { KubernetesError } from "../kubernetes/api-server";
-import { MANAGED_BY, MANAGED_BY_LABEL } from "./identity";
+import { owns } from "./field-ownership";
+import { labelValue, MANAGED_BY, MANAGED_BY_LABEL, MODEL_LABEL } from "./identity";
 import type { InferenceServiceObject } from "../template/rendering";
 import { describesService, listedSchema, liveSchema } from "./live-inference-service";
 import type { LiveInferenceService } from "./live-inference-service";
@@ -11,14 +12,18 @@ import { API_VERSION, KIND } from "../template/template-checks";
 export const FIELD_MANAGER = MANAGED_BY;
 
 /** Objects in one page of a list; keeps a list of many services from being one huge answer. */
-const LIST_PAGE_SIZE = 500;
+export const LIST_PAGE_SIZE = 500;
 
-const listSchema = z.object({
+/** Selects what has our label. */
+const OURS = `${MANAGED_BY_LABEL}=${MANAGED_BY}`;
+
+/** A list's answer, one page of it. */
+export const listSchema = z.object({
   metadata: z.object({ continue: z.string().optional() }).default({}),
   items: z.array(listedSchema),
 });
 
-/** A part of all InferenceServices with our label, without their `managedFields`. */
+/** A part of all InferenceServices with our label; of their `managedFields`, what we own. */
 export interface InferenceServicePage {
   readonly items: readonly LiveInferenceService[];
   /** Names the next page for some minutes; undefined on the last. */
@@ -36,12 +41,19 @@ export interface InferenceServices {
    * BadRequest (400).
    */
   listPage: (limit: number, next?: string) => Promise<InferenceServicePage>;
+  /** All with our label that are of a model, by its label. */
+  ofModel: (model: string) => Promise<LiveInferenceService[]>;
   /**
    * Server-side apply. With `replaces` (the object that was read) fields that others changed are taken back, and the
    * request fails with Conflict when the object was changed since: it may be somebody else's by now. Without, it is meant
    * to create, and fails with Conflict rather than take over an object that somebody made in the meantime.
    */
   apply: (object: InferenceServiceObject, replaces?: LiveInferenceService) => Promise<LiveInferenceService>;
+  /**
+   * Makes all fields of a service's spec ours, with the values that they have: those that nobody set by name then go with
+   * the next Apply that does not have them. Changes nothing else.
+   */
+  claim: (live: LiveInferenceService) => Promise<LiveInferenceService>;
   /** Deletes exactly the object that was read; fails with Conflict when it changed since. Gone already is success. */
   delete: (live: LiveInferenceService) => Promise<void>;
   /** One cheap request that shows whether the API server answers and lets us read. */
@@ -64,9 +76,9 @@ interface AppliedObject {
 export function createInferenceServices(apiServer: ApiServer, namespace: string): InferenceServices {
   const collection = `/apis/serving.kserve.io/v1beta1/namespaces/${encodeURIComponent(namespace)}/inferenceservices`;
   const pathOf = (name: string): string => `${collection}/${encodeURIComponent(name)}`;
-  const listPage: InferenceServices["listPage"] = async (limit, next) => {
+  const listSelected = async (labelSelector: string, limit: number, next?: string): Promise<InferenceServicePage> => {
     const query = {
-      labelSelector: `${MANAGED_BY_LABEL}=${MANAGED_BY}`,
+      labelSelector,
       limit: String(limit),
       ...(next === undefined ? {} : { continue: next }),
     };
@@ -75,6 +87,7 @@ export function createInferenceServices(apiServer: ApiServer, namespace: string)
     // The last page's is an empty text.
     return { items: page.items, next: following === "" ? undefined : following };
   };
+  const listPage: InferenceServices["listPage"] = (limit, next) => listSelected(OURS, limit, next);
   const sendApply = async (
     object: AppliedObject,
     force: boolean,
@@ -123,14 +136,40 @@ export function createInferenceServices(apiServer: ApiServer, namespace: string)
 
     managedPages: () => pagesOf(listPage, LIST_PAGE_SIZE),
 
+    async ofModel(model) {
+      const selector = `${OURS},${MODEL_LABEL}=${labelValue(model)}`;
+      const found: LiveInferenceService[] = [];
+      const pages = pagesOf((limit, next) => listSelected(selector, limit, next), LIST_PAGE_SIZE);
+      for await (const page of pages) found.push(...page);
+      return found;
+    },
+
     async apply(object, replaces) {
       if (replaces !== undefined) {
         const { uid, resourceVersion } = replaces.metadata;
-        return (await sendApply(withIdentity(object, { uid, resourceVersion }), true)).live;
+        try {
+          return (await sendApply(withIdentity(object, { uid, resourceVersion }), true)).live;
+        } catch (error) {
+          throw error instanceof KubernetesError ? concerning(error, uid) : error;
+        }
       }
       const { created, live } = await sendApply(object, false);
       if (!created && hasOtherOwners(live)) await withdraw(live);
       return live;
+    },
+
+    async claim(live) {
+      const { name, namespace: inNamespace, uid, resourceVersion, labels, annotations } = live.metadata;
+      const ours = (field: string, map: Readonly<Record<string, string>>): Record<string, string> =>
+        Object.fromEntries(Object.entries(map).filter(([key]) => owns(live, FIELD_MANAGER, ["metadata", field, key])));
+      const metadata = {
+        name,
+        namespace: inNamespace,
+        labels: ours("labels", labels),
+        annotations: ours("annotations", annotations),
+      };
+      const object = { apiVersion: API_VERSION, kind: KIND, metadata, spec: live.spec };
+      return (await sendApply(withIdentity(object, { uid, resourceVersion }), true)).live;
     },
 
     async delete(live) {
@@ -170,7 +209,8 @@ export async function* pagesOf(
   } while (next !== undefined);
 }
 
-function parse<T>(schema: z.ZodType<T>, body: unknown): T {
+/** @throws KubernetesError when the API server's answer has not the form */
+export function parse<T>(schema: z.ZodType<T>, body: unknown): T {
   const parsed = schema.safeParse(body);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(({ path, message }) => `${path.map(String).join(".")}: ${message}`);
@@ -183,6 +223,11 @@ function parse<T>(schema: z.ZodType<T>, body: unknown): T {
 
 function withIdentity(object: AppliedObject, identity: Partial<Identity>): AppliedObject {
   return { ...object, metadata: { ...object.metadata, ...identity } };
+}
+
+/** The same error, of which it is known which object it is about: an Event about it is then found beside the object. */
+function concerning({ status, reason, message, about, cause }: KubernetesError, uid: string): KubernetesError {
+  return new KubernetesError(status, reason, message, { ...about, uid }, { cause });
 }
 
 /** Whether somebody else has set a part of the spec, the labels or the annotations, as `managedFields` tells. */

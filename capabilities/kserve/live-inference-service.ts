@@ -1,9 +1,12 @@
 import * as z from "zod";
+import { MANAGED_BY } from "./identity";
 
 const stringMap = z.record(z.string(), z.string());
 
 const managedFieldsEntry = z.object({
   manager: z.string().default(""),
+  /** `Apply` for server-side apply, else `Update`. */
+  operation: z.string().default(""),
   subresource: z.string().default(""),
   time: z.string().default(""),
   fieldsV1: z.record(z.string(), z.unknown()).default({}),
@@ -19,6 +22,8 @@ export const liveSchema = z.object({
     generation: z.number().default(0),
     creationTimestamp: z.string().default(""),
     deletionTimestamp: z.string().optional(),
+    /** What has to be done before the object may go. */
+    finalizers: z.array(z.string()).default([]),
     labels: stringMap.default({}),
     annotations: stringMap.default({}),
     managedFields: z.array(managedFieldsEntry).default([]),
@@ -50,13 +55,13 @@ export const liveSchema = z.object({
     .default({ conditions: [] }),
 });
 
-/**
- * One of many in a list: without who set which fields, which nobody asks of a list, and which is half of each object in
- * memory.
- */
+/** One of many in a list: of who set which fields only what we did, since that is half of each object in memory. */
 export const listedSchema = liveSchema.extend({
   metadata: liveSchema.shape.metadata.extend({
-    managedFields: z.unknown().transform((): ManagedFieldsEntry[] => []),
+    managedFields: z
+      .array(managedFieldsEntry)
+      .default([])
+      .transform(entries => entries.filter(({ manager }) => manager === MANAGED_BY)),
   }),
 });
 

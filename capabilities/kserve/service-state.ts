@@ -10,6 +10,44 @@ export function stateOf(live: LiveInferenceService): ServiceState {
   return ready?.status === "True" ? "Ready" : ready?.status === "False" ? "NotReady" : "Pending";
 }
 
+/** Whether a service serves: KServe says so, and it is not on its way out. */
+export function isReady({ metadata, status }: Pick<LiveInferenceService, "metadata" | "status">): boolean {
+  return (
+    metadata.deletionTimestamp === undefined &&
+    status.conditions.some(({ type, status: word }) => type === "Ready" && word === "True")
+  );
+}
+
+/** Conditions of an InferenceService's components, each of which is a Deployment in Standard mode. */
+const COMPONENTS: ReadonlySet<string> = new Set(["PredictorReady", "TransformerReady", "ExplainerReady"]);
+
+/** A component that serves from pods of a former form: its Deployment has enough of those, and its new ones are not up. */
+const SERVED_BY_FORMER_PODS = "MinimumReplicasAvailable";
+
+/**
+ * Whether a service is Ready in its latest form. KServe 0.20 goes on saying Ready=True while the pods of a change come up
+ * beside the former ones; only the reason of the component's condition tells (`NewReplicaSetAvailable` once they are all
+ * up; PropagateRawStatus in inference_service_status.go). `status.observedGeneration` says nothing about it: it is the
+ * Deployment's.
+ */
+export function isRolledOut(live: LiveInferenceService): boolean {
+  const isServedByFormerPods = live.status.conditions.some(
+    ({ type, reason }) => COMPONENTS.has(type) && reason === SERVED_BY_FORMER_PODS,
+  );
+  return isReady(live) && !isServedByFormerPods;
+}
+
+/**
+ * When what KServe says about a service's components changed last, its reason included: Unix milliseconds, in whole
+ * seconds. 0 when it has said nothing.
+ */
+export function componentsChangedAt({ status }: LiveInferenceService): number {
+  const times = status.conditions
+    .filter(({ type }) => COMPONENTS.has(type))
+    .map(({ lastTransitionTime }) => Date.parse(lastTransitionTime));
+  return Math.max(0, ...times.filter(time => !Number.isNaN(time)));
+}
+
 /** Whether KServe has given up on the model for now: its download or its server failed. */
 export function hasFailedToLoad(live: LiveInferenceService): boolean {
   return live.status.modelStatus?.transitionStatus === "BlockedByFailedLoad";
@@ -37,16 +75,21 @@ const MAXIMUM_CAUSE_LENGTH = 500;
 export function causeOf(live: LiveInferenceService): string | undefined {
   const ready = conditionOf(live, "Ready");
   if (ready?.status === "True") return undefined;
-  if (hasFailedToLoad(live)) {
-    const { reason = "", message = "" } = live.status.modelStatus?.lastFailureInfo ?? {};
-    const lastLine = message.trimEnd().split("\n").at(-1)?.trim() ?? "";
-    if (lastLine !== "") return `${reason}: ${lastLine.slice(0, MAXIMUM_CAUSE_LENGTH)}`;
-  }
+  const failure = loadFailureOf(live);
+  if (failure !== undefined) return failure;
   if (ready === undefined || ready.message === "") return undefined;
   if (conditionOf(live, "PredictorReady")?.status !== "False") return ready.message;
   const { name, namespace } = live.metadata;
   const selector = `serving.kserve.io/inferenceservice=${name}`;
   return `${ready.message} Its log: kubectl logs -n ${namespace} -l ${selector} --all-containers`;
+}
+
+/** What a download or a model server said last when it failed, in one line; undefined when none failed, or said nothing. */
+export function loadFailureOf(live: LiveInferenceService): string | undefined {
+  if (!hasFailedToLoad(live)) return undefined;
+  const { reason = "", message = "" } = live.status.modelStatus?.lastFailureInfo ?? {};
+  const lastLine = message.trimEnd().split("\n").at(-1)?.trim() ?? "";
+  return lastLine === "" ? undefined : `${reason}: ${lastLine.slice(0, MAXIMUM_CAUSE_LENGTH)}`;
 }
 
 /** What KServe says under one type of condition, `Ready` for the service as a whole; undefined when it says nothing yet. */

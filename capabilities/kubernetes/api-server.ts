@@ -31,8 +31,12 @@ export class KubernetesError extends Error {
     /** `reason` of the Kubernetes Status object: NotFound, Conflict, Invalid, … */
     readonly reason: string,
     message: string,
-    /** The object that the Status names, when it names one. */
-    readonly about: { readonly name?: string | undefined; readonly kind?: string | undefined } = {},
+    /** The object that the Status names, when it names one; its uid when who asked knew it. */
+    readonly about: {
+      readonly name?: string | undefined;
+      readonly kind?: string | undefined;
+      readonly uid?: string | undefined;
+    } = {},
     options?: ErrorOptions,
   ) {
     super(message, options);
@@ -46,6 +50,8 @@ export interface ApiServerRequest {
   readonly path: string;
   readonly query?: Readonly<Record<string, string>>;
   readonly contentType?: string;
+  /** The form that is asked for, where it is not the object as it is. */
+  readonly accept?: string;
   readonly body?: unknown;
 }
 
@@ -71,7 +77,7 @@ export function connectToApiServer(deadline: number, kubeConfig = defaultKubeCon
     throw new Error("No Kubernetes cluster is configured; set KUBECONFIG, or run inside a cluster");
   }
   const credentials = cachedCredentials(kubeConfig);
-  return async ({ method, path, query = {}, contentType = "application/json", body }) => {
+  return async ({ method, path, query = {}, contentType = "application/json", accept = "application/json", body }) => {
     const url = new URL(cluster.server.replace(/\/+$/, "") + path);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const where = `${method} ${url.pathname}`;
@@ -86,7 +92,7 @@ export function connectToApiServer(deadline: number, kubeConfig = defaultKubeCon
         maximumBodySize: MAXIMUM_ANSWER_SIZE,
         headers: {
           ...headers,
-          accept: "application/json",
+          accept,
           "user-agent": "mlflow-kserve",
           ...(text === undefined
             ? {}

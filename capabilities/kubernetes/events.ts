@@ -5,8 +5,11 @@ import type { Log } from "../observability/logging";
 import { messageOf } from "../observability/logging";
 import type { ApiServer } from "./api-server";
 
-/** Milliseconds in which the same event about the same service is recorded once: polls repeat what deliveries say. */
-const REPEAT_AFTER = 600_000;
+/**
+ * Milliseconds in which the same event about the same service is recorded once: polls repeat what deliveries say. A
+ * warning is about a state, so it is repeated only when Kubernetes has forgotten it, which it does after an hour.
+ */
+const REPEAT_AFTER = { Normal: 600_000, Warning: 3_600_000 };
 const CAPACITY = 10_000;
 
 /** Events that wait to be sent; beyond that they are dropped: they tell what the log tells as well. */
@@ -25,6 +28,8 @@ export interface RecordedEvent {
   readonly name?: string | undefined;
   /** Its uid when it exists, so that `kubectl describe` finds the event. */
   readonly uid?: string | undefined;
+  /** It was not so a moment ago, so it is recorded even if the same was recorded before. */
+  readonly isNew?: boolean;
 }
 
 /** Records Kubernetes Events in the namespace of the InferenceServices. Never throws and never has to be waited for. */
@@ -41,10 +46,10 @@ export function createEventRecorder(
   // One after the other, so that hundreds of them do not hold up the Applies that they tell of, nor the answers.
   let last = Promise.resolve();
   let waiting = 0;
-  return ({ type, reason, message, name, uid }) => {
+  return ({ type, reason, message, name, uid, isNew = false }) => {
     const identity = JSON.stringify([name, uid, reason, message]);
     const before = recorded.get(identity);
-    if (before !== undefined && now() - before < REPEAT_AFTER) return;
+    if (!isNew && before !== undefined && now() - before < REPEAT_AFTER[type]) return;
     if (waiting >= MAXIMUM_WAITING) return;
     recorded.set(identity, now());
     const time = new Date().toISOString();

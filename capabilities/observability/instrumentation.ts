@@ -5,7 +5,7 @@ import { stateOf } from "../kserve/service-state";
 import { MlflowError } from "../mlflow/errors";
 import type { MlflowTransport } from "../mlflow/transport";
 import type { Metrics, ServiceCounts } from "./metrics";
-import { ForeignObjectError, RefusedError } from "../reconciliation/errors";
+import { describeFailure } from "../reconciliation/failures";
 import type { Acted, Action } from "../reconciliation/reconciler";
 
 const OPERATIONS: Readonly<Record<Action, string>> = {
@@ -13,6 +13,7 @@ const OPERATIONS: Readonly<Record<Action, string>> = {
   updated: "update",
   deleted: "delete",
   unchanged: "unchanged",
+  held: "held",
   ignored: "ignored",
 };
 
@@ -70,14 +71,7 @@ export async function countOperation(work: Promise<Acted>, metrics: Pick<Metrics
     metrics.operation(OPERATIONS[acted.outcome.action], "success");
     return acted;
   } catch (error) {
-    metrics.operation("reconcile", statusOf(error));
+    metrics.operation("reconcile", describeFailure(error).status);
     throw error;
   }
-}
-
-function statusOf(error: unknown): string {
-  if (error instanceof MlflowError) return "mlflow_error";
-  if (error instanceof KubernetesError) return "kubernetes_error";
-  if (error instanceof ForeignObjectError) return "conflict";
-  return error instanceof RefusedError ? "refused" : "error";
 }

@@ -23,7 +23,7 @@ describe("createMetrics", () => {
       (metrics, value) => {
         metrics.operation(value, value);
       },
-      11,
+      13,
     ],
     [
       "mlflow_api_errors_total",

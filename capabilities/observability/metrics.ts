@@ -14,9 +14,9 @@ const ENTITIES = [
 const TAG_ACTIONS = ["set", "deleted"];
 const ACTIONS = [...TAG_ACTIONS, "created", "updated", "exceeded"];
 /** What a reconcile did; of one that failed, `reconcile` is counted, as it is not known what it would have done. */
-const DONE = ["create", "update", "delete", "unchanged", "ignored"];
+const DONE = ["create", "update", "delete", "unchanged", "held", "ignored"];
 const OPERATIONS = [...DONE, "reconcile"];
-const FAILURES = ["conflict", "refused", "mlflow_error", "kubernetes_error", "error"];
+const FAILURES = ["conflict", "refused", "rejected", "mlflow_error", "kubernetes_error", "error"];
 const RESULTS = ["success", ...FAILURES];
 const MLFLOW_ERRORS = ["unreachable", "unauthorized", "refused", "unexpected"];
 const KUBERNETES_ERRORS = [
@@ -51,7 +51,8 @@ export interface Metrics {
    * Something was done, or tried, about one InferenceService.
    *
    * @param operation create, update, delete, unchanged, ignored, or reconcile where it failed before that was decided
-   * @param status success, conflict (a foreign object has the name), refused, mlflow_error, kubernetes_error or error
+   * @param status success, conflict (a foreign object has the name), refused, rejected (by the API server: validation,
+   *   admission, quota), mlflow_error, kubernetes_error or error
    */
   operation: (operation: string, status: string) => void;
   /** Seconds that the work for one delivery took, the time in the queue included. */
@@ -63,6 +64,8 @@ export interface Metrics {
   pollSucceeded: (at: Date) => void;
   /** Services that the last poll did not delete because they are too many at once. */
   deletionsHeld: (count: number) => void;
+  /** Services of ours that were found in other namespaces than KUBE_NAMESPACE. */
+  servicesElsewhere: (count: number) => void;
   /** Seconds until a new service was Ready, from its creation, which follows the tag at once. */
   tagToReady: (seconds: number) => void;
   setMode: (mode: Mode) => void;
@@ -119,6 +122,13 @@ export function createMetrics(): Metrics {
     help: "InferenceServices that are to be deleted and are held until further polls confirm it, being too many at once.",
     registers,
   });
+  const elsewhere = new Gauge({
+    name: "inference_services_elsewhere",
+    help: "InferenceServices of the module in other namespaces than its target namespace, where nobody may look after them.",
+    registers,
+  });
+  // Not known before it was looked for.
+  elsewhere.remove();
   const mode = new Gauge({
     name: "listener_mode",
     help: "1 for the mode in which the module works.",
@@ -162,6 +172,9 @@ export function createMetrics(): Metrics {
     },
     deletionsHeld: count => {
       held.set(count);
+    },
+    servicesElsewhere: count => {
+      elsewhere.set(count);
     },
     tagToReady: seconds => {
       // MLflow's clock may be ahead of the cluster's.

@@ -1,4 +1,5 @@
 import type { ModelVersion } from "../mlflow/client";
+import { foreignText } from "../support/foreign-text";
 
 /** What MLflow says should be in the cluster for one model version. */
 export type Decision =
@@ -6,7 +7,9 @@ export type Decision =
   /** A positive answer that there is to be no service. */
   | { readonly kind: "remove"; readonly reason: string }
   /** Tagged, but not to be served now; what is there is left alone. */
-  | { readonly kind: "wait"; readonly reason: string };
+  | { readonly kind: "wait"; readonly reason: string }
+  /** Tagged, and never to be served as it is; what is there is left alone. The reason says what to do. */
+  | { readonly kind: "refuse"; readonly reason: string };
 
 /**
  * Decides from MLflow's positive answer about a version (undefined: MLflow says that it does not exist).
@@ -20,14 +23,26 @@ export function decide(version: ModelVersion | undefined, deployTagKey: string):
   if (value.toLowerCase() !== "true") {
     return { kind: "remove", reason: `the tag ${deployTagKey} is not "true"` };
   }
+  if (version.status === "FAILED_REGISTRATION") return { kind: "refuse", reason: registrationFailed(version) };
   if (version.status !== "READY") {
     return { kind: "wait", reason: `MLflow has not finished the registration of the version (${version.status})` };
   }
   return { kind: "serve", version };
 }
 
+/** MLflow never takes the status back, nor does it try again by itself. */
+function registrationFailed({ statusMessage }: ModelVersion): string {
+  const cause =
+    statusMessage === undefined ? "without saying why" : `saying ${JSON.stringify(foreignText(statusMessage))}`;
+  return (
+    `MLflow failed to register the version (FAILED_REGISTRATION), ${cause}: ` +
+    "register it again, as a new version, and tag that one"
+  );
+}
+
 /** Whether two looks at the same version ask for the same thing. */
 export function sameDecision(one: Decision, other: Decision): boolean {
   if (one.kind !== "serve" || other.kind !== "serve") return one.kind === other.kind;
-  return one.version.source === other.version.source && one.version.runId === other.version.runId;
+  // Deleted and made again, a version is another one, even of the same source: that may lead elsewhere now.
+  return (["source", "runId", "createdAt"] as const).every(field => one.version[field] === other.version[field]);
 }

@@ -1,30 +1,46 @@
 import { describe, expect, it } from "vitest";
-import { liveService, modelVersion, NAMESPACE, RESOURCES, TEMPLATE } from "../../test/support/unit/objects";
+import {
+  appliedFields,
+  liveService,
+  modelVersion,
+  NAMESPACE,
+  RESOURCES,
+  TEMPLATE,
+} from "../../test/support/unit/objects";
 import type { LiveChanges } from "../../test/support/unit/objects";
-import { keyOf } from "../kserve/identity";
+import { keyOf, MANAGED_BY } from "../kserve/identity";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import type { InferenceServiceObject } from "../template/rendering";
 import type { ModelVersion } from "../mlflow/client";
-import { desiredObject, isInPlace, RENDERED_ANNOTATION } from "./desired-object";
+import { compare, desiredObject, settledBy } from "./desired-object";
+import type { Settled } from "./desired-object";
 
 function desired(changes: Partial<ModelVersion> = {}, storageUri = "s3://bucket/iris"): InferenceServiceObject {
-  return desiredObject(modelVersion(changes), { storageUri, experimentId: "1" }, NAMESPACE, TEMPLATE, RESOURCES);
+  const registry = { registryCreatedAt: 1, versionCreatedAt: 2 };
+  const location = { storageUri, experimentId: "1" };
+  return desiredObject(modelVersion(changes), location, NAMESPACE, TEMPLATE, RESOURCES, registry);
 }
 
 const DESIRED = desired();
+const WRITTEN = { ...DESIRED.metadata.labels, "mlflow.model": "Iris" };
 
 /** What the cluster holds after an Apply of DESIRED, with changes. */
 function live(changes: LiveChanges = {}): LiveInferenceService {
   const { labels, annotations } = DESIRED.metadata;
   return liveService(modelVersion(), {
     ...changes,
-    metadata: { labels, annotations, ...changes.metadata },
+    metadata: {
+      labels,
+      annotations,
+      managedFields: [appliedFields(DESIRED.metadata, DESIRED.spec)],
+      ...changes.metadata,
+    },
     spec: changes.spec ?? DESIRED.spec,
   });
 }
 
-function digestOf(object: InferenceServiceObject): string | undefined {
-  return object.metadata.annotations?.[RENDERED_ANNOTATION];
+function isInPlace(object: LiveInferenceService, settled?: Settled): boolean {
+  return compare(object, DESIRED, "s3://bucket/iris", settled).inPlace;
 }
 
 describe("desiredObject", () => {
@@ -35,20 +51,18 @@ describe("desiredObject", () => {
     expect(DESIRED.metadata).toMatchObject({
       name: "mlflow-iris-v3",
       namespace: NAMESPACE,
-      annotations: { "mlflow.source": "s3://bucket/iris", "mlflow.experiment-id": "1", "mlflow.run-id": "0a1b2c" },
+      annotations: {
+        "mlflow.source": "s3://bucket/iris",
+        "mlflow.experiment-id": "1",
+        "mlflow.run-id": "0a1b2c",
+        "mlflow.registry": "1/2",
+      },
     });
     expect(keyOf(DESIRED.metadata)).toEqual({ model: "iris", version: "3" });
   });
-
-  it("has the same digest each time, and another when anything differs", () => {
-    expect(digestOf(DESIRED)).toMatch(/^[0-9a-f]{16}$/);
-    expect(digestOf(desired())).toBe(digestOf(DESIRED));
-    const others = [desired({}, "s3://bucket/other"), desired({ runId: "" }), desired({ version: "4" })];
-    expect(new Set([DESIRED, ...others].map(digestOf)).size).toBe(4);
-  });
 });
 
-describe("isInPlace", () => {
+describe("compare", () => {
   const predictor = DESIRED.spec.predictor as Record<string, unknown>;
   const model = predictor.model as Record<string, unknown>;
   const withModel = (changes: Record<string, unknown>): LiveChanges => ({
@@ -63,7 +77,7 @@ describe("isInPlace", () => {
       },
       spec: { predictor: { ...predictor, maxReplicas: 3, model: { ...model, protocolVersion: "v2" } }, more: {} },
     };
-    expect(isInPlace(live(changes), DESIRED, undefined)).toBe(true);
+    expect(isInPlace(live(changes))).toBe(true);
   });
 
   it.each([
@@ -76,26 +90,60 @@ describe("isInPlace", () => {
     ["a list for an object", { spec: { predictor: [predictor] } }],
     ["null for an object", { spec: { predictor: null } }],
     ["a missing label", { metadata: { labels: {} } }],
-    [
-      "another rendering",
-      { metadata: { annotations: { ...DESIRED.metadata.annotations, [RENDERED_ANNOTATION]: "x" } } },
-    ],
   ])("sees %s", (_, changes) => {
-    expect(isInPlace(live(changes), DESIRED, undefined)).toBe(false);
+    expect(isInPlace(live(changes))).toBe(false);
   });
 
-  it("takes a spec that admission wrote in another form for ours while its generation stays", () => {
-    const changed = live({ ...withModel({ storageUri: "S3://bucket/iris" }), metadata: { generation: 7 } });
-    expect(isInPlace(changed, DESIRED, 7)).toBe(true);
-    expect(isInPlace(changed, DESIRED, 6)).toBe(false);
-    expect(isInPlace(changed, DESIRED, undefined)).toBe(false);
-  });
-
-  it("looks at labels and annotations also while the generation stays, which they do not change", () => {
-    expect(isInPlace(live({ metadata: { labels: {}, generation: 7 } }), DESIRED, 7)).toBe(false);
+  it("takes what admission wrote in another form for ours, in spec and labels, until somebody else changes it", () => {
+    const rewritten = live({ ...withModel({ storageUri: "S3://bucket/iris" }), metadata: { labels: WRITTEN } });
+    const settled = settledBy(rewritten, DESIRED);
+    expect(isInPlace(rewritten, settled)).toBe(true);
+    expect(isInPlace(rewritten)).toBe(false);
+    const added = { ...rewritten, metadata: { ...rewritten.metadata, labels: { ...WRITTEN, team: "theirs" } } };
+    expect(isInPlace(added, settled)).toBe(true);
+    const changed = { ...rewritten, metadata: { ...rewritten.metadata, labels: { ...WRITTEN, "mlflow.model": "x" } } };
+    expect(isInPlace(changed, settled)).toBe(false);
+    expect(isInPlace(live(withModel({ storageUri: "s3://elsewhere" })), settled)).toBe(false);
   });
 
   it("is not in place while it is being deleted", () => {
-    expect(isInPlace(live({ metadata: { deletionTimestamp: "2026-01-02T03:04:05Z" } }), DESIRED, 1)).toBe(false);
+    expect(isInPlace(live({ metadata: { deletionTimestamp: "2026-01-02T03:04:05Z" } }))).toBe(false);
+  });
+
+  it("leaves all bookkeeping as it is while the model stays, and renews it with the model", () => {
+    const former = live({
+      metadata: {
+        annotations: { "mlflow.model": "iris", "mlflow.version": "3", "mlflow.rendered": "0", "mlflow.source": "old" },
+      },
+    });
+    const { inPlace, object } = compare(former, DESIRED, "s3://bucket/iris", undefined);
+    expect([inPlace, object.metadata.annotations]).toEqual([true, former.metadata.annotations]);
+    const next = compare(former, desired({}, "s3://bucket/new"), "s3://bucket/new", undefined);
+    expect([next.isAboutModel, next.object.metadata.annotations]).toEqual([true, DESIRED.metadata.annotations]);
+  });
+
+  it("finds what the template lost by who set it, and leaves to others what is theirs", () => {
+    const more = { ...predictor, maxReplicas: 3 };
+    const managedFields = [appliedFields(DESIRED.metadata, { predictor: more })];
+    const ours = live({ spec: { predictor: more }, metadata: { managedFields } });
+    const theirs = live({ spec: { predictor: more } });
+    expect(compare(ours, DESIRED, "s3://bucket/iris", undefined)).toMatchObject({
+      inPlace: false,
+      isOutdated: true,
+      lost: [["spec", "predictor", "maxReplicas"]],
+    });
+    expect(isInPlace(theirs)).toBe(true);
+  });
+
+  it("is outdated when only we wrote it, and not when somebody else changed it or this process applied it", () => {
+    const changed = live({ spec: { predictor: { ...predictor, minReplicas: 2 } } });
+    const standing = (object: LiveInferenceService, settled?: Settled): boolean =>
+      compare(object, DESIRED, "s3://bucket/iris", settled).isOutdated;
+    expect(standing(changed)).toBe(true);
+    expect(standing(changed, settledBy(live(), DESIRED))).toBe(false);
+    const [entry] = live().metadata.managedFields;
+    const withoutIt = { ...entry?.fieldsV1, "f:spec": { "f:predictor": { "f:model": {} } } };
+    const managedFields = [{ manager: MANAGED_BY, operation: "Apply", fieldsV1: withoutIt }];
+    expect(standing(live({ spec: changed.spec, metadata: { managedFields } }))).toBe(false);
   });
 });

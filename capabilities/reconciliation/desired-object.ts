@@ -1,18 +1,26 @@
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
-import { identityAnnotations, identityLabels } from "../kserve/identity";
+import { formatPath, hasApplied, lostFields, owns, valueAt } from "../kserve/field-ownership";
+import type { FieldPath } from "../kserve/field-ownership";
+import {
+  BOOKKEEPING_ANNOTATIONS,
+  BOOKKEEPING_LABELS,
+  hasLostAnnotations,
+  identityAnnotations,
+  identityLabels,
+  keyOf,
+  MANAGED_BY,
+} from "../kserve/identity";
+import type { RegistryRecord } from "../kserve/identity";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { inferenceServiceName } from "../kserve/names";
+import type { ModelVersion } from "../mlflow/client";
 import { withIdentity } from "../template/rendering";
 import type { CompiledTemplate, InferenceServiceObject } from "../template/rendering";
-import type { ModelVersion } from "../mlflow/client";
 import type { ArtifactLocation } from "./artifact-locator";
 
-/**
- * Annotation with a digest of the object as rendered. A field that a template no longer has cannot be seen by comparing
- * what is rendered now with what is in the cluster; the digest shows it.
- */
-export const RENDERED_ANNOTATION = "mlflow.rendered";
+/** Characters of a value that are shown of a difference. */
+const MAXIMUM_VALUE_LENGTH = 200;
 
 /** The same for every predictor. */
 export interface PredictorResources {
@@ -22,13 +30,14 @@ export interface PredictorResources {
   readonly memoryLimit: string;
 }
 
-/** The InferenceService that a tagged version should have, with identity and digest. */
+/** The InferenceService that a tagged version should have, with its identity, as it would be made anew. */
 export function desiredObject(
   version: ModelVersion,
   location: ArtifactLocation,
   namespace: string,
   template: CompiledTemplate,
   resources: PredictorResources,
+  registry: RegistryRecord,
 ): InferenceServiceObject {
   const rendered = template.render({
     name: inferenceServiceName(version, namespace),
@@ -49,43 +58,184 @@ export function desiredObject(
     runId: version.runId,
     experimentId: location.experimentId,
     source: version.source,
+    registry,
   };
-  const object = withIdentity(rendered, identityLabels(identity), identityAnnotations(identity));
-  const digest = createHash("sha256").update(JSON.stringify(object)).digest("hex").slice(0, 16);
-  return withIdentity(object, {}, { [RENDERED_ANNOTATION]: digest });
+  return withIdentity(rendered, identityLabels(identity), identityAnnotations(identity));
+}
+
+/** How an object in the cluster stands to the one that it should be. */
+export interface Comparison {
+  /** What to apply: the desired object, with the bookkeeping of the live one unless it is about another model. */
+  readonly object: InferenceServiceObject;
+  /** Nothing needs to be applied. */
+  readonly inPlace: boolean;
+  /**
+   * The model itself differs: another storage URI, or another run. Otherwise what differs is what a changed template,
+   * setting or release makes of the same model, or what somebody else changed.
+   */
+  readonly isAboutModel: boolean;
+  /** Fields of ours that the desired object does not have any more, and that an Apply takes away. */
+  readonly lost: readonly FieldPath[];
+  /** Fields that the desired object has and the live one has not, or with another value. */
+  readonly differing: readonly FieldPath[];
+  /**
+   * Nobody else has changed the object: what we would apply is not what we applied once, or not what the listener before
+   * us made. Where a field is missing, a template that has gained it cannot be told from somebody who took it away, unless
+   * this process has applied it itself.
+   */
+  readonly isOutdated: boolean;
 }
 
 /**
- * Whether the object in the cluster is what was rendered, so that nothing needs to be applied: made from the same
- * rendering, and every field of it still in place. Fields beyond it (defaults of KServe, an autoscaler's) are not ours.
- *
- * @param settledGeneration the object's generation after our last Apply of this very rendering, when known: admission
- *   may write a value in another form (`1000m` as `1`), which is no drift
+ * What our last Apply of an object left in the cluster. Admission may write a value in another form (`1000m` as `1`,
+ * `deploymentMode: RawDeployment` as `Standard`), which is no drift: what the Apply returned is what it should be.
  */
-export function isInPlace(
+export interface Settled {
+  readonly uid: string;
+  /** See {@link digestOf}. */
+  readonly digest: string;
+  /** See {@link printOf}. */
+  readonly print: string;
+}
+
+/**
+ * Compares an object in the cluster with the one it should be. Fields beyond it (KServe's defaults, an autoscaler's) are not
+ * ours, and none of our own bookkeeping is worth a restart of the pods: it changes when they restart for another model.
+ *
+ * @param storageUri where the version's artifacts are
+ * @param settled what the last Apply to this very object left, when that is known
+ */
+export function compare(
   live: LiveInferenceService,
   desired: InferenceServiceObject,
-  settledGeneration: number | undefined,
-): boolean {
-  if (live.metadata.deletionTimestamp !== undefined) return false;
-  const { labels = {}, annotations = {} } = desired.metadata;
-  return (
-    contains(live.metadata.labels, labels) &&
-    contains(live.metadata.annotations, annotations) &&
-    (live.metadata.generation === settledGeneration || contains(live.spec, desired.spec))
+  storageUri: string,
+  settled: Settled | undefined,
+): Comparison {
+  const isOther = isAboutModel(live, desired, storageUri);
+  const kept = isOther ? desired : withBookkeepingOf(live, desired);
+  const lost = lostFields(live, MANAGED_BY, kept).filter(path => !isBookkeeping(path));
+  const differing = differencesOf(live, kept);
+  const isApplied = settled?.uid === live.metadata.uid && settled.digest === digestOf(desired);
+  const isSame = isApplied && settled.print === printOf(live, kept);
+  const isThere = differing.length === 0 || isSame;
+  // One that we never applied is ours only after the first Apply, which need not change anything.
+  const isAdopted = hasApplied(live, MANAGED_BY);
+  const inPlace = live.metadata.deletionTimestamp === undefined && isAdopted && lost.length === 0 && isThere;
+  const isByUs = differing.every(path => valueAt(live, path) === undefined || owns(live, MANAGED_BY, path));
+  const isOutdated = !inPlace && !isOther && (isAdopted ? !isApplied && isByUs : !isThere);
+  return { object: kept, inPlace, isAboutModel: isOther, isOutdated, lost, differing };
+}
+
+/**
+ * What is to be remembered of an Apply.
+ *
+ * @param applied the object as the API server returned it
+ * @param desired what should be, from {@link desiredObject}
+ */
+export function settledBy(applied: LiveInferenceService, desired: InferenceServiceObject): Settled {
+  const print = printOf(applied, withBookkeepingOf(applied, desired));
+  return { uid: applied.metadata.uid, digest: digestOf(desired), print };
+}
+
+/** What an Apply would change, as people write it: `spec.predictor.minReplicas: 1 → 2`, a line each. */
+export function describeDifferences(live: LiveInferenceService, { object, lost, differing }: Comparison): string[] {
+  const shown = (value: unknown): string => {
+    const text = value === undefined ? "(none)" : JSON.stringify(value);
+    return text.length > MAXIMUM_VALUE_LENGTH ? `${text.slice(0, MAXIMUM_VALUE_LENGTH)}…` : text;
+  };
+  return [...differing, ...lost].map(
+    path => `${formatPath(path)}: ${shown(valueAt(live, path))} → ${shown(valueAt(object, path))}`,
   );
 }
 
-/** Whether every field of `part` is in `whole` with the same value. Lists must be equal in length and order. */
-function contains(whole: unknown, part: unknown): boolean {
+function differencesOf(live: LiveInferenceService, { metadata, spec }: InferenceServiceObject): FieldPath[] {
+  const found: FieldPath[] = [];
+  collectDifferences(live.metadata.labels, metadata.labels ?? {}, ["metadata", "labels"], found);
+  collectDifferences(live.metadata.annotations, metadata.annotations ?? {}, ["metadata", "annotations"], found);
+  collectDifferences(live.spec, spec, ["spec"], found);
+  return found;
+}
+
+function isAboutModel(live: LiveInferenceService, desired: InferenceServiceObject, storageUri: string): boolean {
+  const isAnotherRun = BOOKKEEPING_LABELS.some(key => {
+    const before = live.metadata.labels[key];
+    return before !== undefined && before !== desired.metadata.labels?.[key];
+  });
+  return isAnotherRun || (textsIn(desired.spec).has(storageUri) && !textsIn(live.spec).has(storageUri));
+}
+
+/** The desired object with the live one's bookkeeping: what is there stays as it is, and what is not is not added. */
+function withBookkeepingOf(live: LiveInferenceService, desired: InferenceServiceObject): InferenceServiceObject {
+  const { metadata } = desired;
+  const isNeeded = isNeededForIdentity(live);
+  const own = (
+    map: Readonly<Record<string, string>> = {},
+    before: Readonly<Record<string, string>>,
+    keys: readonly string[],
+  ) => Object.entries(map).filter(([key]) => !keys.includes(key) || before[key] !== undefined || isNeeded);
+  const annotations = {
+    ...Object.fromEntries(own(metadata.annotations, live.metadata.annotations, BOOKKEEPING_ANNOTATIONS)),
+    ...Object.fromEntries(
+      Object.entries(live.metadata.annotations).filter(([key]) => BOOKKEEPING_ANNOTATIONS.includes(key)),
+    ),
+  };
+  const labels = Object.fromEntries(own(metadata.labels, live.metadata.labels, BOOKKEEPING_LABELS));
+  return { ...desired, metadata: { ...metadata, labels, annotations } };
+}
+
+/** Where the labels are no originals, the object is not to be known again without its annotations. */
+function isNeededForIdentity({ metadata }: LiveInferenceService): boolean {
+  return hasLostAnnotations(metadata) && keyOf(metadata) === undefined;
+}
+
+function isBookkeeping(path: FieldPath): boolean {
+  const [metadata, field, key] = path;
+  if (metadata !== "metadata" || typeof key !== "string") return false;
+  return field === "annotations" ? BOOKKEEPING_ANNOTATIONS.includes(key) : BOOKKEEPING_LABELS.includes(key);
+}
+
+/** A digest of what concerns the pods. */
+function digestOf({ metadata, ...rest }: InferenceServiceObject): string {
+  const annotations = Object.entries(metadata.annotations ?? {}).filter(
+    ([key]) => !BOOKKEEPING_ANNOTATIONS.includes(key),
+  );
+  return hash([rest, metadata.labels, annotations]);
+}
+
+/** A digest of an object's spec, and of those of its labels and annotations that we set. */
+function printOf(live: LiveInferenceService, desired: InferenceServiceObject): string {
+  const part = (map: Readonly<Record<string, string>>, keys: object): unknown =>
+    Object.keys(keys)
+      .sort()
+      .map(key => [key, map[key]]);
+  const { labels = {}, annotations = {} } = desired.metadata;
+  return hash([live.spec, part(live.metadata.labels, labels), part(live.metadata.annotations, annotations)]);
+}
+
+// The API server gives the keys of an object in the same order each time.
+function hash(value: unknown): string {
+  return createHash("sha256").update(JSON.stringify(value)).digest("hex").slice(0, 32);
+}
+
+/** Collects the fields of `part` that are not in `whole` with the same value. Lists must be equal in length and order. */
+function collectDifferences(whole: unknown, part: unknown, path: FieldPath, found: FieldPath[]): void {
   if (Array.isArray(part)) {
-    return Array.isArray(whole) && whole.length === part.length && part.every((item, at) => contains(whole[at], item));
-  }
-  if (typeof part === "object" && part !== null) {
-    if (typeof whole !== "object" || whole === null || Array.isArray(whole)) return false;
-    return Object.entries(part).every(([name, value]) =>
-      Object.hasOwn(whole, name) ? contains((whole as Record<string, unknown>)[name], value) : false,
-    );
-  }
-  return isDeepStrictEqual(whole, part);
+    if (!Array.isArray(whole) || whole.length !== part.length) found.push(path);
+    else for (const [at, item] of part.entries()) collectDifferences(whole[at], item, [...path, at], found);
+  } else if (typeof part === "object" && part !== null) {
+    if (typeof whole !== "object" || whole === null || Array.isArray(whole)) {
+      found.push(path);
+      return;
+    }
+    for (const [name, value] of Object.entries(part)) {
+      if (!Object.hasOwn(whole, name)) found.push([...path, name]);
+      else collectDifferences((whole as Record<string, unknown>)[name], value, [...path, name], found);
+    }
+  } else if (!isDeepStrictEqual(whole, part)) found.push(path);
+}
+
+function textsIn(value: unknown, texts = new Set<string>()): ReadonlySet<string> {
+  if (typeof value === "string") texts.add(value);
+  else if (typeof value === "object" && value !== null) for (const part of Object.values(value)) textsIn(part, texts);
+  return texts;
 }

@@ -5,13 +5,23 @@ export interface Round<Result> {
   readonly confirm: () => Promise<boolean>;
 }
 
-export interface KeyedQueueOptions<Key, Result> {
+export interface KeyedQueueOptions<Key, Result, Cause> {
   /** Two keys of the same identity are the same. */
   readonly identity: (key: Key) => string;
   /** Keys worked on at the same time. */
   readonly concurrency: number;
-  /** Does the work. It must read the state of the world itself, after it was called. */
-  readonly work: (key: Key) => Promise<Round<Result>>;
+  /**
+   * Does the work, for the cause of those whom it answers (see `merge`). It must read the state of the world itself, after
+   * it was called. A further round that nobody asked for has the cause of the one before.
+   */
+  readonly work: (key: Key, cause: Cause) => Promise<Round<Result>>;
+  /** The cause of a round that answers for both: the stronger one. */
+  readonly merge: (one: Cause, other: Cause) => Cause;
+  /**
+   * Milliseconds that a round with this cause is held back, 0 for not at all. Whoever comes meanwhile is answered by the same
+   * round, and a cause that is not to be held back lets it begin at once; so does somebody who waits for idleness.
+   */
+  readonly holdBack?: (key: Key, cause: Cause) => number;
   /**
    * Milliseconds until `confirm`, at the most; those of all keys then come together, so that they can share an answer.
    * It comes at once when somebody waits for idleness, and not at all when the key is asked for again.
@@ -22,38 +32,49 @@ export interface KeyedQueueOptions<Key, Result> {
 }
 
 /** Work by key: one task a key at a time; what is asked for while a task is busy is answered by one further round. */
-export interface KeyedQueue<Key, Result> {
-  /** Resolves with the result of a round that started after this call. */
-  run: (key: Key) => Promise<Result>;
+export interface KeyedQueue<Key, Result, Cause> {
+  /**
+   * Resolves with the result of a round that started after this call. All whom the same round answers get the very same
+   * promise, so that those who ask often cost nothing, and can see that it is still the one that they follow.
+   */
+  run: (key: Key, cause: Cause) => Promise<Result>;
   /** Keys that are being worked on or wait. */
   readonly depth: number;
-  /** Resolves when nothing is being worked on, and hurries what there is. */
+  /** Resolves when nothing is being worked on, and hurries what there is. What is held back from then on is not waited for. */
   idle: () => Promise<void>;
 }
 
 /** Further rounds because the world changed during the last one, before the poll is left to find what remains. */
 const MAXIMUM_UNCONFIRMED_ROUNDS = 5;
 
-interface Waiter<Result> {
+/** A round to come, and those who asked for it. */
+interface Asked<Result, Cause> {
+  readonly answer: Promise<Result>;
   readonly resolve: (result: Result) => void;
   readonly reject: (reason: unknown) => void;
+  cause: Cause;
 }
 
 /** A key that is being worked on. */
-interface Task<Result> {
-  /** Those whom the next round answers. */
-  waiters: Waiter<Result>[];
-  /** Ends the pause before the look, while there is one. */
+interface Task<Result, Cause> {
+  /** What the next round answers. */
+  next: Asked<Result, Cause> | undefined;
+  /** Ends the pause before the look, or before a round, while there is one. */
   goOn: () => void;
 }
 
 const NOTHING_TO_END = (): void => undefined;
 
 /** The habit of controller-runtime's work queue: level-triggered, with one task per key and later requests collapsed. */
-export function createKeyedQueue<Key, Result>(options: KeyedQueueOptions<Key, Result>): KeyedQueue<Key, Result> {
-  const { identity, concurrency, work, onUnconfirmed, confirmWithin = 0 } = options;
-  const tasks = new Map<string, Task<Result>>();
-  const paused = new Set<Task<Result>>();
+export function createKeyedQueue<Key, Result, Cause>(
+  options: KeyedQueueOptions<Key, Result, Cause>,
+): KeyedQueue<Key, Result, Cause> {
+  const { identity, concurrency, work, merge, onUnconfirmed, holdBack = () => 0, confirmWithin = 0 } = options;
+  const tasks = new Map<string, Task<Result, Cause>>();
+  /** Before their second look. */
+  const paused = new Set<Task<Result, Cause>>();
+  /** Before a round that is held back. */
+  const heldBack = new Set<Task<Result, Cause>>();
   const waitingForSlot: (() => void)[] = [];
   const waitingForIdle: (() => void)[] = [];
   let freeSlots = concurrency;
@@ -71,42 +92,81 @@ export function createKeyedQueue<Key, Result>(options: KeyedQueueOptions<Key, Re
     if (next) next();
     else freeSlots++;
   };
+  const tellIfIdle = (): void => {
+    if (tasks.size === heldBack.size) for (const resolve of waitingForIdle.splice(0)) resolve();
+  };
 
   const endPauses = (): void => {
     clearTimeout(endOfPauses);
     endOfPauses = undefined;
     for (const task of paused) task.goOn();
   };
-  const pause = async (task: Task<Result>): Promise<void> => {
-    endOfPauses ??= setTimeout(endPauses, confirmWithin);
-    paused.add(task);
+  /** Waits without a place until `goOn` is called. */
+  const rest = async (task: Task<Result, Cause>, among: Set<Task<Result, Cause>>): Promise<void> => {
+    among.add(task);
     giveSlot();
     await new Promise<void>(resolve => {
       task.goOn = () => {
         task.goOn = NOTHING_TO_END;
-        paused.delete(task);
+        among.delete(task);
         resolve();
       };
     });
     await takeSlot();
   };
+  const restBeforeLook = async (task: Task<Result, Cause>): Promise<void> => {
+    endOfPauses ??= setTimeout(endPauses, confirmWithin);
+    await rest(task, paused);
+  };
+  const restBeforeRound = async (key: Key, task: Task<Result, Cause>): Promise<void> => {
+    const milliseconds = task.next === undefined ? 0 : holdBack(key, task.next.cause);
+    if (milliseconds <= 0) return;
+    // A process that has nothing else to do need not wait for it.
+    const end = setTimeout(() => {
+      task.goOn();
+    }, milliseconds).unref();
+    const rested = rest(task, heldBack);
+    tellIfIdle();
+    await rested;
+    clearTimeout(end);
+  };
+
+  const ask = (cause: Cause): Asked<Result, Cause> => {
+    let resolve!: (result: Result) => void;
+    let reject!: (reason: unknown) => void;
+    const answer = new Promise<Result>((onResult, onFailure) => {
+      resolve = onResult;
+      reject = onFailure;
+    });
+    return { answer, resolve, reject, cause };
+  };
+
+  /** Whoever asks from now on is answered by the round after this one. */
+  const takeNext = (task: Task<Result, Cause>): Asked<Result, Cause> | undefined => {
+    const { next } = task;
+    task.next = undefined;
+    return next;
+  };
 
   /** @returns whether another round is needed although nobody asked for one */
-  const round = async (key: Key, task: Task<Result>): Promise<boolean> => {
-    const waiters = task.waiters;
-    task.waiters = [];
+  const round = async (
+    key: Key,
+    cause: Cause,
+    asked: Asked<Result, Cause> | undefined,
+    task: Task<Result, Cause>,
+  ): Promise<boolean> => {
     let done: Round<Result>;
     try {
-      done = await work(key);
+      done = await work(key, cause);
     } catch (error) {
-      for (const { reject } of waiters) reject(error);
-      if (waiters.length === 0) onUnconfirmed(key, error);
+      if (asked) asked.reject(error);
+      else onUnconfirmed(key, error);
       return false;
     }
-    for (const { resolve } of waiters) resolve(done.result);
-    if (task.waiters.length === 0 && waitingForIdle.length === 0 && confirmWithin > 0) await pause(task);
-    // The next round looks as well.
-    if (task.waiters.length > 0) return false;
+    asked?.resolve(done.result);
+    if (task.next === undefined && waitingForIdle.length === 0 && confirmWithin > 0) await restBeforeLook(task);
+    // The next round looks as well, if it comes now.
+    if (task.next !== undefined && holdBack(key, task.next.cause) <= 0) return false;
     try {
       return !(await done.confirm());
     } catch (error) {
@@ -115,45 +175,51 @@ export function createKeyedQueue<Key, Result>(options: KeyedQueueOptions<Key, Re
     }
   };
 
-  const runTask = async (key: Key, id: string, task: Task<Result>): Promise<void> => {
+  const runTask = async (key: Key, first: Cause, id: string, task: Task<Result, Cause>): Promise<void> => {
     await takeSlot();
     try {
+      let cause = first;
       let unconfirmed = 0;
-      for (;;) {
-        const again = await round(key, task);
-        unconfirmed = again ? unconfirmed + 1 : 0;
+      do {
+        // What changed meanwhile is not held back.
+        if (unconfirmed === 0) await restBeforeRound(key, task);
+        const asked = takeNext(task);
+        if (asked) cause = unconfirmed > 0 ? merge(cause, asked.cause) : asked.cause;
+        unconfirmed = (await round(key, cause, asked, task)) ? unconfirmed + 1 : 0;
         if (unconfirmed > MAXIMUM_UNCONFIRMED_ROUNDS) {
           onUnconfirmed(key, new Error(`changed during each of ${MAXIMUM_UNCONFIRMED_ROUNDS + 1} rounds of work`));
           unconfirmed = 0;
         }
-        if (unconfirmed === 0 && task.waiters.length === 0) return;
-      }
+      } while (unconfirmed > 0 || task.next !== undefined);
     } finally {
       tasks.delete(id);
       giveSlot();
-      if (tasks.size === 0) for (const resolve of waitingForIdle.splice(0)) resolve();
+      tellIfIdle();
     }
   };
 
   return {
-    run(key) {
+    run(key, cause) {
       const id = identity(key);
-      return new Promise<Result>((resolve, reject) => {
-        const known = tasks.get(id);
-        if (known) {
-          known.waiters.push({ resolve, reject });
-          known.goOn();
-          return;
-        }
-        const task = { waiters: [{ resolve, reject }], goOn: NOTHING_TO_END };
+      const known = tasks.get(id);
+      if (known === undefined) {
+        const next = ask(cause);
+        const task = { next, goOn: NOTHING_TO_END };
         tasks.set(id, task);
-        void runTask(key, id, task);
-      });
+        void runTask(key, cause, id, task);
+        return next.answer;
+      }
+      if (known.next) known.next.cause = merge(known.next.cause, cause);
+      else known.next = ask(cause);
+      const { next } = known;
+      if (!heldBack.has(known) || holdBack(key, next.cause) <= 0) known.goOn();
+      return next.answer;
     },
     get depth() {
       return tasks.size;
     },
     async idle() {
+      for (const task of heldBack) task.goOn();
       if (tasks.size === 0) return;
       const idle = new Promise<void>(resolve => waitingForIdle.push(resolve));
       endPauses();

@@ -1,6 +1,7 @@
+import { compareHold } from "../kserve/disputed-fields";
+import type { KnownHold } from "../kserve/disputed-fields";
 import { keyOf } from "../kserve/identity";
-import { FIELD_MANAGER } from "../kserve/inference-services";
-import { describesService, parseLive } from "../kserve/live-inference-service";
+import { parseLive } from "../kserve/live-inference-service";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { causeOf, conditionOf, hasFailedToLoad, isStarting } from "../kserve/service-state";
 import type { ModelVersionKey } from "../support/model-version-key";
@@ -12,45 +13,79 @@ import type { Outcome } from "./reconciler";
 /** Remembered services, to tell what is new about an event. */
 const CAPACITY = 50_000;
 
-/** Follows what happens to our InferenceServices in the cluster. */
+/** Remembered deletions, for events that come after they were told: those are seconds late, not hours. */
+const DELETIONS = 1_000;
+
+/**
+ * Follows what happens to our InferenceServices in the cluster. It takes an event and returns at once: whoever tells it of
+ * the next one must not wait for MLflow. An event that is older than one about the same object changes nothing.
+ */
 export interface Observer {
   /** One was made or changed, by anybody, its status included. */
-  changed: (object: unknown) => Promise<void>;
-  deleted: (object: unknown) => Promise<void>;
+  changed: (object: unknown) => void;
+  deleted: (object: unknown) => void;
+}
+
+export interface ObserverOptions {
+  /** Lets the work begin; the same promise for all that one round of it answers. */
+  readonly reconcile: (key: ModelVersionKey) => Promise<Outcome>;
+  readonly log: Log;
+  readonly onFirstReady?: (secondsSinceCreation: number) => void;
+  /** Whether others are known to change this one again and again, so that it need not be logged each time. */
+  readonly isDisputed?: (key: ModelVersionKey) => boolean;
+}
+
+/** What is known of one service, by its uid. */
+interface Seen {
+  readonly key: ModelVersionKey;
+  /** The newest resourceVersion. */
+  readonly version: string;
+  readonly hold: KnownHold;
+  told?: "Ready" | "not Ready" | "failed";
+  /** Seen before KServe has: what was ready when this process started says nothing about how long it took. */
+  isFresh: boolean;
 }
 
 /**
  * Logs when a service becomes ready or stops being so, tells how long a new one took, and reconciles when somebody else
  * changed or deleted one: within moments, where the poll would need up to its interval.
  */
-export function createObserver(
-  reconcile: (key: ModelVersionKey) => Promise<Outcome>,
-  log: Log,
-  onFirstReady: (secondsSinceCreation: number) => void = () => undefined,
-): Observer {
-  const lastTold = new BoundedCache<"Ready" | "not Ready" | "failed">(CAPACITY);
-  const fresh = new BoundedCache<boolean>(CAPACITY);
-  const examined = new BoundedCache<number>(CAPACITY);
+export function createObserver({
+  reconcile,
+  log,
+  onFirstReady = () => undefined,
+  isDisputed = () => false,
+}: ObserverOptions): Observer {
+  const services = new BoundedCache<Seen>(CAPACITY);
+  /** The resourceVersions of deletions, by uid. */
+  const deletions = new BoundedCache<string>(DELETIONS);
+  const followed = new WeakSet<Promise<Outcome>>();
 
-  const correct = async (key: ModelVersionKey, what: string): Promise<void> => {
+  const follow = async (answer: Promise<Outcome>, key: ModelVersionKey, what: string): Promise<void> => {
     const about = { model: key.model, version: key.version };
     try {
-      const { action, inferenceService } = await reconcile(key);
-      log.info({ ...about, inference_service: inferenceService, action }, `InferenceService ${what}, reconciled`);
+      const { action, inferenceService } = await answer;
+      const fields = { ...about, inference_service: inferenceService, action };
+      const level = action === "unchanged" || isDisputed(key) ? "debug" : "info";
+      log[level](fields, `InferenceService ${what}, reconciled`);
     } catch (error) {
-      log.error(
-        { ...about, cause: messageOf(error) },
-        `InferenceService ${what}, reconcile failed; the next poll tries again`,
-      );
+      // What came of a reconcile is told where all of them are told of, once.
+      log.debug({ ...about, cause: messageOf(error) }, `InferenceService ${what}, reconcile failed`);
     }
   };
 
-  const tellReadiness = (live: LiveInferenceService, key: ModelVersionKey): void => {
-    const { name, uid, creationTimestamp } = live.metadata;
+  const correct = (key: ModelVersionKey, what: string): void => {
+    const answer = reconcile(key);
+    if (followed.has(answer)) return;
+    followed.add(answer);
+    void follow(answer, key, what);
+  };
+
+  const tellReadiness = (live: LiveInferenceService, seen: Seen): void => {
+    const { name, creationTimestamp } = live.metadata;
     const condition = conditionOf(live, "Ready");
     if (condition === undefined) {
-      // Seen before KServe has: what was ready when this process started says nothing about how long it took.
-      if (lastTold.get(uid) === undefined) fresh.set(uid, true);
+      if (seen.told === undefined) seen.isFresh = true;
       return;
     }
     const ready = condition.status === "True";
@@ -58,15 +93,14 @@ export function createObserver(
     const failed = hasFailedToLoad(live);
     const state = ready ? "Ready" : failed ? "failed" : "not Ready";
     if (state === "not Ready" && isStarting(live)) return;
-    const before = lastTold.get(uid);
-    if (before === state || (before === "failed" && state === "not Ready")) return;
-    lastTold.set(uid, state);
-    const about = { model: key.model, version: key.version, inference_service: name };
+    if (seen.told === state || (seen.told === "failed" && state === "not Ready")) return;
+    seen.told = state;
+    const about = { model: seen.key.model, version: seen.key.version, inference_service: name };
     if (ready) {
       const sinceCreation = (Date.now() - Date.parse(creationTimestamp)) / 1000;
       log.info({ ...about, url: live.status.url, seconds_since_creation: sinceCreation }, "InferenceService is Ready");
-      if (fresh.get(uid)) onFirstReady(sinceCreation);
-      fresh.delete(uid);
+      if (seen.isFresh) onFirstReady(sinceCreation);
+      seen.isFresh = false;
       return;
     }
     const why = { ...about, reason: condition.reason, cause: causeOf(live) };
@@ -75,41 +109,44 @@ export function createObserver(
   };
 
   return {
-    async changed(object) {
+    changed(object) {
       const live = parseLive(object);
-      const key = live && keyOf(live.metadata);
-      if (live === undefined || key === undefined) return;
-      if (live.metadata.deletionTimestamp === undefined) tellReadiness(live, key);
-      const { uid, generation } = live.metadata;
-      if (examined.get(uid) === generation) return;
-      examined.set(uid, generation);
-      if (changedLastByOthers(live)) await correct(key, "changed by others");
+      if (live === undefined) return;
+      const { uid, resourceVersion, deletionTimestamp } = live.metadata;
+      const [before, deletion] = [services.get(uid), deletions.get(uid)];
+      if (deletion !== undefined && !isNewer(resourceVersion, deletion)) return;
+      if (before !== undefined && isNewer(before.version, resourceVersion)) return;
+      // Without its identity it is still the one that we knew, and whoever took it away is to be corrected.
+      const key = keyOf(live.metadata) ?? before?.key;
+      if (key === undefined) return;
+      const { isTaken, known: hold } = compareHold(before?.hold, live);
+      const seen = { isFresh: false, ...before, key, version: resourceVersion, hold };
+      services.set(uid, seen);
+      if (deletionTimestamp === undefined) tellReadiness(live, seen);
+      if (isTaken) correct(key, "changed by others");
     },
-    async deleted(object) {
+    deleted(object) {
       const live = parseLive(object);
-      const key = live && keyOf(live.metadata);
-      if (live === undefined || key === undefined) return;
-      lastTold.delete(live.metadata.uid);
-      fresh.delete(live.metadata.uid);
-      examined.delete(live.metadata.uid);
-      await correct(key, "deleted");
+      if (live === undefined) return;
+      const { uid, resourceVersion } = live.metadata;
+      const [before, deletion] = [services.get(uid), deletions.get(uid)];
+      if (deletion !== undefined && !isNewer(resourceVersion, deletion)) return;
+      // Of the same version as the last change where the watch finds it gone, and has only what it knew.
+      if (before !== undefined && isNewer(before.version, resourceVersion)) return;
+      const key = keyOf(live.metadata) ?? before?.key;
+      if (key === undefined) return;
+      services.delete(uid);
+      deletions.set(uid, resourceVersion);
+      correct(key, "deleted");
     },
   };
 }
 
 /**
- * Whether the newest change of the spec, labels or annotations, as `managedFields` tells it, may be somebody else's. Its
- * times have seconds: of two changes within one, either may have been the last, and a reconcile for nothing costs two
- * reads, where a change overlooked would stand until the next poll.
+ * Whether one resourceVersion is newer than another: Kubernetes counts them upwards, and the longer number is the greater.
+ * Of what is no number, nothing is known, and it is not.
  */
-export function changedLastByOthers(live: LiveInferenceService): boolean {
-  const newest = live.metadata.managedFields
-    .filter(describesService)
-    .sort((one, other) => one.time.localeCompare(other.time) || Number(isOurs(other)) - Number(isOurs(one)))
-    .at(-1);
-  return newest !== undefined && !isOurs(newest);
-}
-
-function isOurs({ manager }: { manager: string }): boolean {
-  return manager === FIELD_MANAGER;
+function isNewer(one: string, other: string): boolean {
+  if (![one, other].every(version => /^[1-9]\d*$/.test(version))) return false;
+  return one.length === other.length ? one > other : one.length > other.length;
 }

@@ -12,6 +12,10 @@ import { ForeignObjectError, RefusedError } from "./errors";
 const IRIS = modelVersion();
 const KEY = { model: IRIS.model, version: IRIS.version };
 const NAME = "mlflow-iris-v3";
+/** What the tests' template makes of it. */
+const TEMPLATE_SPEC = {
+  predictor: { minReplicas: 1, model: { storageUri: IRIS.source, args: ["--name", IRIS.model] } },
+};
 const UNTAGGED = modelVersion({ tags: new Map() });
 /** Somebody else's object of the same name. */
 const FOREIGN = liveService(IRIS, { metadata: { labels: {}, annotations: {} } });
@@ -19,7 +23,7 @@ const FOREIGN = liveService(IRIS, { metadata: { labels: {}, annotations: {} } })
 describe("act", () => {
   it("creates, leaves alone, updates and deletes, as MLflow says", async () => {
     const { mlflow, cluster, reconciler } = setUpReconciler();
-    const act = async (): Promise<unknown> => (await reconciler.act(KEY)).outcome;
+    const act = async (): Promise<unknown> => (await reconciler.act(KEY, "delivery")).outcome;
     const common = { inferenceService: NAME, namespace: "models" };
     expect(await act()).toMatchObject({ ...common, action: "created" });
     expect(keyOf(cluster.objects.get(NAME)?.metadata ?? {})).toEqual(KEY);
@@ -33,8 +37,26 @@ describe("act", () => {
     expect(await act()).toMatchObject({ ...common, action: "unchanged" });
   });
 
+  it("records no registry that does not have the version, and asks again for the next one", async () => {
+    let leadsElsewhere = true;
+    const { mlflow, cluster, reconciler } = setUpReconciler([], {
+      getDefaultExperimentCreation() {
+        if (leadsElsewhere) mlflow.remove(KEY);
+        return Promise.resolve(leadsElsewhere ? 1 : 2);
+      },
+    });
+    const recorded = (): unknown => cluster.objects.get(NAME)?.metadata.annotations["mlflow.registry"];
+    await reconciler.act(KEY, "delivery");
+    expect(recorded()).toBe(`/${IRIS.createdAt}`);
+    leadsElsewhere = false;
+    mlflow.put(IRIS);
+    cluster.objects.clear();
+    await reconciler.act(KEY, "delivery");
+    expect(recorded()).toBe(`2/${IRIS.createdAt}`);
+  });
+
   it("tells how long it waited for each system", async () => {
-    const { outcome } = await setUpReconciler().reconciler.act(KEY);
+    const { outcome } = await setUpReconciler().reconciler.act(KEY, "delivery");
     expect(outcome.mlflowMilliseconds).toBeGreaterThanOrEqual(0);
     expect(outcome.kubernetesMilliseconds).toBeGreaterThanOrEqual(0);
   });
@@ -42,7 +64,7 @@ describe("act", () => {
   it("deletes the service of a version that MLflow says does not exist", async () => {
     const { mlflow, cluster, reconciler } = setUpReconciler([liveService(IRIS)]);
     mlflow.remove(KEY);
-    expect((await reconciler.act(KEY)).outcome).toMatchObject({
+    expect((await reconciler.act(KEY, "delivery")).outcome).toMatchObject({
       action: "deleted",
       reason: "the model version does not exist in MLflow",
     });
@@ -56,7 +78,7 @@ describe("act", () => {
       const { cluster, reconciler } = setUpReconciler([liveService(IRIS)], {
         getModelVersion: () => Promise.reject(down),
       });
-      expect(await rejectionOf(reconciler.act(KEY))).toBe(down);
+      expect(await rejectionOf(reconciler.act(KEY, "delivery"))).toBe(down);
       expect(cluster.written).toEqual([]);
     },
   );
@@ -64,7 +86,7 @@ describe("act", () => {
   it("leaves a service alone whose version is tagged but not READY", async () => {
     const { mlflow, cluster, reconciler } = setUpReconciler([liveService(IRIS)]);
     mlflow.put(modelVersion({ status: "PENDING_REGISTRATION" }));
-    const { outcome } = await reconciler.act(KEY);
+    const { outcome } = await reconciler.act(KEY, "delivery");
     expect(outcome).toMatchObject({ action: "ignored" });
     expect(outcome.reason).toContain("PENDING_REGISTRATION");
     expect(cluster.written).toEqual([]);
@@ -73,13 +95,13 @@ describe("act", () => {
   it("leaves a service alone whose source KServe cannot read (any more)", async () => {
     const { mlflow, cluster, reconciler } = setUpReconciler([liveService(IRIS)]);
     mlflow.put(modelVersion({ source: "dbfs:/iris" }));
-    expect(await rejectionOf(reconciler.act(KEY))).toBeInstanceOf(RefusedError);
+    expect(await rejectionOf(reconciler.act(KEY, "delivery"))).toBeInstanceOf(RefusedError);
     expect(cluster.written).toEqual([]);
   });
 
   it.each(["0", "latest", ""])("refuses %j as a version, and asks nobody", async version => {
     const { mlflow, reconciler } = setUpReconciler();
-    const error = await rejectionOf(reconciler.act({ model: "iris", version }));
+    const error = await rejectionOf(reconciler.act({ model: "iris", version }, "delivery"));
     expect(error).toBeInstanceOf(RefusedError);
     expect(error.message).toContain("MLflow's versions are numbers");
     expect(mlflow.asked).toEqual([]);
@@ -94,7 +116,7 @@ describe("an object that is not ours", () => {
     ["with our label and another identity", LABELLED],
   ])("%s is not overwritten, and named as the conflict", async (_, foreign) => {
     const { cluster, reconciler } = setUpReconciler([foreign]);
-    const error = await rejectionOf(reconciler.act(KEY));
+    const error = await rejectionOf(reconciler.act(KEY, "delivery"));
     expect(error).toBeInstanceOf(ForeignObjectError);
     expect(error.message).toBe(
       `InferenceService models/${NAME} exists and was not made by this module, so it is left untouched; delete or rename it, or register the model under another name`,
@@ -105,14 +127,14 @@ describe("an object that is not ours", () => {
   it.each([FOREIGN, LABELLED])("is not deleted (%#)", async foreign => {
     const { mlflow, cluster, reconciler } = setUpReconciler([foreign]);
     mlflow.put(UNTAGGED);
-    expect((await reconciler.act(KEY)).outcome.action).toBe("unchanged");
+    expect((await reconciler.act(KEY, "delivery")).outcome.action).toBe("unchanged");
     expect(cluster.written).toEqual([]);
   });
 
   it("is not overwritten when it comes between our look and our Apply", async () => {
     const { cluster, reconciler } = setUpReconciler();
     changeOnce(cluster, () => cluster.objects.set(NAME, FOREIGN));
-    expect(await rejectionOf(reconciler.act(KEY))).toBeInstanceOf(ForeignObjectError);
+    expect(await rejectionOf(reconciler.act(KEY, "delivery"))).toBeInstanceOf(ForeignObjectError);
     expect(cluster.objects.get(NAME)).toBe(FOREIGN);
   });
 
@@ -120,7 +142,7 @@ describe("an object that is not ours", () => {
     const { cluster, reconciler } = setUpReconciler([liveService(IRIS)]);
     const takenOver = liveService(IRIS, { metadata: { labels: {}, resourceVersion: "101" } });
     changeOnce(cluster, () => cluster.objects.set(NAME, takenOver));
-    expect(await rejectionOf(reconciler.act(KEY))).toBeInstanceOf(ForeignObjectError);
+    expect(await rejectionOf(reconciler.act(KEY, "delivery"))).toBeInstanceOf(ForeignObjectError);
     expect(cluster.objects.get(NAME)).toBe(takenOver);
   });
 
@@ -129,7 +151,7 @@ describe("an object that is not ours", () => {
     mlflow.put(UNTAGGED);
     const foreign = liveService(IRIS, { metadata: { labels: {}, uid: "another" } });
     changeOnce(cluster, () => cluster.objects.set(NAME, foreign));
-    expect((await reconciler.act(KEY)).outcome.action).toBe("unchanged");
+    expect((await reconciler.act(KEY, "delivery")).outcome.action).toBe("unchanged");
     expect(cluster.objects.get(NAME)).toBe(foreign);
   });
 });
@@ -143,21 +165,21 @@ describe("a change between our look and our write", () => {
       cluster.objects.set(NAME, liveService(IRIS, { metadata: { resourceVersion: "101" } }));
       mlflow.put(IRIS);
     });
-    expect((await reconciler.act(KEY)).outcome.action).toBe("updated");
+    expect((await reconciler.act(KEY, "delivery")).outcome.action).toBe("updated");
     expect(cluster.written).toEqual([`delete ${NAME}`, `apply ${NAME}`]);
   });
 
   it("that put another object of ours in its place makes us apply to that one", async () => {
     const { cluster, reconciler } = setUpReconciler([liveService(IRIS)]);
     changeOnce(cluster, () => cluster.objects.set(NAME, liveService(IRIS, { metadata: { uid: "another" } })));
-    expect((await reconciler.act(KEY)).outcome.action).toBe("updated");
+    expect((await reconciler.act(KEY, "delivery")).outcome.action).toBe("updated");
     expect(cluster.objects.get(NAME)?.metadata.uid).toBe("another");
   });
 
   it("that took the object away makes us create it", async () => {
     const { cluster, reconciler } = setUpReconciler([liveService(IRIS)]);
     changeOnce(cluster, () => cluster.objects.delete(NAME));
-    expect((await reconciler.act(KEY)).outcome.action).toBe("created");
+    expect((await reconciler.act(KEY, "delivery")).outcome.action).toBe("created");
   });
 
   it("waits for an object that is being deleted, since an Apply to it would be lost", async () => {
@@ -169,7 +191,7 @@ describe("a change between our look and our write", () => {
       return Promise.resolve(cluster.objects.get(name));
     };
     cluster.get = gone;
-    expect((await reconciler.act(KEY)).outcome.action).toBe("created");
+    expect((await reconciler.act(KEY, "delivery")).outcome.action).toBe("created");
     expect(cluster.written).toEqual([`apply ${NAME}`]);
   });
 
@@ -177,7 +199,7 @@ describe("a change between our look and our write", () => {
     const going = liveService(IRIS, { metadata: { deletionTimestamp: "2026-01-02T03:04:05Z" } });
     const { mlflow, cluster, reconciler } = setUpReconciler([going]);
     mlflow.put(UNTAGGED);
-    expect((await reconciler.act(KEY)).outcome.action).toBe("unchanged");
+    expect((await reconciler.act(KEY, "delivery")).outcome.action).toBe("unchanged");
     expect(cluster.written).toEqual([]);
   });
 
@@ -186,19 +208,21 @@ describe("a change between our look and our write", () => {
     new KubernetesError(403, "Forbidden", "no"),
     new KubernetesError(0, "NoAnswer", "The Kubernetes API server cannot be reached"),
   ])("is not what happened with %o", async error => {
-    const { mlflow, cluster, reconciler } = setUpReconciler([liveService(IRIS)]);
+    const { cluster, reconciler } = setUpReconciler([liveService(IRIS)]);
+    let tries = 0;
     cluster.beforeWrite = () => {
+      tries++;
       throw error;
     };
-    expect(await rejectionOf(reconciler.act(KEY))).toBe(error);
-    expect(mlflow.asked.filter(question => question.startsWith("version"))).toHaveLength(1);
+    expect(await rejectionOf(reconciler.act(KEY, "delivery"))).toBe(error);
+    expect(tries).toBe(1);
   });
 });
 
 describe("the second look", () => {
   it("confirms what still holds, and nothing else", async () => {
     const { mlflow, reconciler } = setUpReconciler();
-    const acted = await reconciler.act(KEY);
+    const acted = await reconciler.act(KEY, "delivery");
     expect(await acted.confirm()).toBe(true);
     mlflow.put(UNTAGGED);
     expect(await acted.confirm()).toBe(false);
@@ -211,32 +235,90 @@ describe("the second look", () => {
   it("confirms nothing when MLflow gives no answer", async () => {
     const answers: Parameters<typeof setUpReconciler>[1] = {};
     const { reconciler } = setUpReconciler([], { getModelVersion: key => (answers.getModelVersion ?? found)(key) });
-    const acted = await reconciler.act(KEY);
+    const acted = await reconciler.act(KEY, "delivery");
     const down = new MlflowError("unreachable", "down");
     Object.assign(answers, { getModelVersion: () => Promise.reject(down) });
     expect(await rejectionOf(acted.confirm())).toBe(down);
   });
 });
 
-describe("isSettled", () => {
-  it("is true of what an Apply left, and not of what differs", async () => {
+describe("standing", () => {
+  it("is in place after an Apply, and different with another model", async () => {
     const { cluster, reconciler } = setUpReconciler();
-    await reconciler.act(KEY);
+    await reconciler.act(KEY, "delivery");
     const live = cluster.objects.get(NAME) ?? FOREIGN;
-    expect(await reconciler.isSettled(IRIS, live)).toBe(true);
-    expect(await reconciler.isSettled(modelVersion({ source: "s3://new" }), live)).toBe(false);
-    const other = { ...live, spec: {}, metadata: { ...live.metadata, generation: live.metadata.generation + 1 } };
-    expect(await reconciler.isSettled(IRIS, other)).toBe(false);
+    expect(await reconciler.standing(IRIS, live)).toEqual({ kind: "in place" });
+    expect(await reconciler.standing(modelVersion({ source: "s3://new" }), live)).toEqual({ kind: "different" });
+    expect(await reconciler.standing(IRIS, { ...live, spec: {} })).toEqual({ kind: "different" });
   });
 
-  it("takes what admission wrote in another form for settled only in the object that was applied to", async () => {
+  it("is outdated when another process applied another template, and says what would change", async () => {
     const { cluster, reconciler } = setUpReconciler();
-    await reconciler.act(KEY);
+    await reconciler.act(KEY, "delivery");
     const live = cluster.objects.get(NAME) ?? FOREIGN;
-    expect(await reconciler.isSettled(IRIS, { ...live, spec: {} })).toBe(true);
-    expect(await reconciler.isSettled(IRIS, { ...live, spec: {}, metadata: { ...live.metadata, uid: "new" } })).toBe(
-      false,
-    );
+    const spec = { predictor: { ...(live.spec.predictor as object), minReplicas: 2 } };
+    const { reconciler: restarted } = setUpReconciler();
+    expect(await restarted.standing(IRIS, { ...live, spec })).toEqual({
+      kind: "outdated",
+      differences: ["spec.predictor.minReplicas: 2 → 1"],
+    });
+  });
+
+  it.each(["paused", "released"])("is hands off when a person wrote %s", async management => {
+    const { reconciler } = setUpReconciler();
+    const annotations = { ...liveService(IRIS).metadata.annotations, "mlflow.management": management };
+    const live = liveService(IRIS, { metadata: { annotations } });
+    expect(await reconciler.standing(IRIS, live)).toEqual({ kind: "hands off" });
+  });
+});
+
+describe("a service that a person has taken out of our hands", () => {
+  it.each(["paused", "released", "pausd"])("is neither changed nor removed (%s)", async management => {
+    const annotations = { ...liveService(IRIS).metadata.annotations, "mlflow.management": management };
+    const { mlflow, cluster, reconciler } = setUpReconciler([liveService(IRIS, { metadata: { annotations } })]);
+    const served = await reconciler.act(KEY, "poll");
+    expect(served.outcome).toMatchObject({ action: "ignored" });
+    mlflow.put(UNTAGGED);
+    const { outcome } = await reconciler.act(KEY, "delivery");
+    expect(outcome.action).toBe("ignored");
+    expect(outcome.reason).toContain("annotation mlflow.management");
+    expect(cluster.written).toEqual([]);
+  });
+});
+
+describe("a service of the listener before us, which has no annotations and was never applied", () => {
+  const OLD = liveService(IRIS, {
+    metadata: { annotations: {}, managedFields: [] },
+    spec: TEMPLATE_SPEC,
+  });
+
+  it("is taken over without a word that its pods would see", async () => {
+    const { cluster, reconciler } = setUpReconciler([OLD]);
+    expect(await reconciler.standing(IRIS, OLD)).toEqual({ kind: "different" });
+    await reconciler.act(KEY, "poll");
+    const after = cluster.objects.get(NAME);
+    expect([after?.spec, after?.metadata.annotations, after?.metadata.labels]).toEqual([
+      OLD.spec,
+      {},
+      OLD.metadata.labels,
+    ]);
+    expect(await reconciler.standing(IRIS, after ?? FOREIGN)).toEqual({ kind: "in place" });
+  });
+
+  it("is removed when its version is not tagged any more", async () => {
+    const { mlflow, cluster, reconciler } = setUpReconciler([OLD]);
+    mlflow.put(UNTAGGED);
+    expect((await reconciler.act(KEY, "delivery")).outcome.action).toBe("deleted");
+    expect(cluster.objects.size).toBe(0);
+  });
+
+  it.each([
+    ["its run is another", { labels: { ...OLD.metadata.labels, "mlflow.run-id": "another" } }],
+    ["its model is another", { labels: { ...OLD.metadata.labels, "mlflow.model": "wine" } }],
+  ])("is somebody else's when %s", async (_, metadata) => {
+    const { cluster, reconciler } = setUpReconciler([{ ...OLD, metadata: { ...OLD.metadata, ...metadata } }]);
+    expect(await rejectionOf(reconciler.act(KEY, "poll"))).toBeInstanceOf(ForeignObjectError);
+    expect(cluster.written).toEqual([]);
   });
 });
 

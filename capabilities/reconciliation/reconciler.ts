@@ -1,26 +1,39 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { KubernetesError } from "../kubernetes/api-server";
-import { keyOf } from "../kserve/identity";
+import { hasApplied, hasUnownedFields } from "../kserve/field-ownership";
+import { hasLostAnnotations, isManaged, labelValue, recordedRunOf, RUN_ID_KEY, serves } from "../kserve/identity";
+import { FIELD_MANAGER } from "../kserve/inference-services";
 import type { InferenceServices } from "../kserve/inference-services";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
+import { managementOf } from "../kserve/management";
 import { inferenceServiceName } from "../kserve/names";
-import type { CompiledTemplate, InferenceServiceObject } from "../template/rendering";
 import type { MlflowReader, ModelVersion } from "../mlflow/client";
 import type { StorageSettings } from "../mlflow/storage-uri";
-import { formatKey } from "../support/model-version-key";
-import type { ModelVersionKey } from "../support/model-version-key";
-import { BoundedCache } from "../support/bounded-cache";
 import { messageOf } from "../observability/logging";
+import type { Log } from "../observability/logging";
+import { BoundedCache } from "../support/bounded-cache";
+import type { ModelVersionKey } from "../support/model-version-key";
+import type { CompiledTemplate, InferenceServiceObject } from "../template/rendering";
 import { createArtifactLocator } from "./artifact-locator";
+import type { Cause } from "./cause";
 import { decide, sameDecision } from "./decision";
 import type { Decision } from "./decision";
-import { desiredObject, isInPlace, RENDERED_ANNOTATION } from "./desired-object";
-import type { PredictorResources } from "./desired-object";
+import { compare, describeDifferences, desiredObject, settledBy } from "./desired-object";
+import type { Comparison, PredictorResources, Settled } from "./desired-object";
 import { ForeignObjectError, RefusedError } from "./errors";
+import { explainHold } from "./removals";
+import type { Removals } from "./removals";
 
 /** What was done about one model version. */
-export type Action = "created" | "updated" | "unchanged" | "deleted" | "ignored";
+export type Action =
+  | "created"
+  | "updated"
+  | "unchanged"
+  | "deleted"
+  /** It is to go, and stays for now; the reason says why. */
+  | "held"
+  | "ignored";
 
 export interface Outcome {
   readonly action: Action;
@@ -35,7 +48,7 @@ export interface Outcome {
   readonly kubernetesMilliseconds: number;
 }
 
-type Done = Pick<Outcome, "action" | "uid">;
+type Done = Pick<Outcome, "action" | "uid" | "reason">;
 
 /** The first half of a reconcile is done and acknowledged; `confirm` is the second look at MLflow (DESIGN, rule 4). */
 export interface Acted {
@@ -51,18 +64,36 @@ export interface ReconcilerOptions {
   readonly resources: PredictorResources;
   readonly deployTagKey: string;
   readonly storage: StorageSettings;
+  readonly log?: Log | undefined;
+  readonly removals: Removals;
+  /** Whether services without our annotations, as the listener before this module made them, are taken over. */
+  readonly adopts: boolean;
+  /** Whether no existing service is to be changed for a new template or setting. */
+  readonly dryRun: boolean;
 }
+
+/** How one service stands to what its tagged version needs. */
+export type Standing =
+  | { readonly kind: "in place" }
+  /** A person left it to themselves: neither to be changed nor to be removed. */
+  | { readonly kind: "hands off" }
+  /** It is the same model in a form that is not wanted any more: what a changed template, setting or release makes of it. */
+  | { readonly kind: "outdated"; readonly differences: readonly string[] }
+  /** It is another model, or somebody changed it. */
+  | { readonly kind: "different" };
 
 export interface Reconciler {
   /**
    * Reads the version from MLflow and makes the cluster match. Nothing is deleted unless MLflow says positively that
-   * there is to be no service.
+   * there is to be no service, and {@link Removals} lets it go.
    *
+   * @param cause what woke it: a watch that finds a service outdated leaves it to the rollout of the poll; a delivery, by
+   *   which somebody tagged this very version, brings it up to date at once
    * @throws MlflowError, KubernetesError, RefusedError, ForeignObjectError
    */
-  act: (key: ModelVersionKey) => Promise<Acted>;
-  /** Whether the object in the cluster is already what this tagged version needs. May ask MLflow for what it never asked before. */
-  isSettled: (version: ModelVersion, live: LiveInferenceService) => Promise<boolean>;
+  act: (key: ModelVersionKey, cause: Cause) => Promise<Acted>;
+  /** Compares a service with what its tagged version needs. May ask MLflow for what it never asked before. */
+  standing: (version: ModelVersion, live: LiveInferenceService) => Promise<Standing>;
 }
 
 /** Milliseconds to wait, one after the other, when the object changed between our read and our write; some 3 s in all. */
@@ -71,63 +102,138 @@ const RACE_DELAYS: readonly number[] = [0, 20, 50, 100, 200, 400, 800, 1600];
 /** Remembered results of Applies; one short entry a service. */
 const SETTLED_CAPACITY = 50_000;
 
+/** Milliseconds for which the registry's creation, which new services record, is not asked for again. */
+const REGISTRY_LIFETIME = 60_000;
+
+/** What a tagged version should have in the cluster. */
+interface Wanted {
+  readonly version: ModelVersion;
+  readonly object: InferenceServiceObject;
+  readonly storageUri: string;
+}
+
 export function createReconciler(options: ReconcilerOptions): Reconciler {
-  const { mlflow, services, template, resources, deployTagKey } = options;
-  const locate = createArtifactLocator(mlflow, options.storage);
-  /** What our last Apply of a rendering left in the cluster, by name. */
-  const settled = new BoundedCache<{ uid: string; generation: number; digest: string }>(SETTLED_CAPACITY);
+  const { mlflow, services, template, resources, deployTagKey, removals, adopts, dryRun } = options;
+  const locate = createArtifactLocator(mlflow, options.storage, {
+    needsExperiment: template.uses("experiment_id"),
+    log: options.log,
+  });
+  /** What our last Apply left in the cluster, by name. */
+  const settled = new BoundedCache<Settled>(SETTLED_CAPACITY);
+  let registry: { readonly createdAt: Promise<number | undefined>; readonly readAt: number } | undefined;
 
-  const render = async (version: ModelVersion): Promise<InferenceServiceObject> =>
-    desiredObject(version, await locate(version), services.namespace, template, resources);
+  const registryCreatedAt = (version: ModelVersion): Promise<number | undefined> => {
+    if (registry === undefined || performance.now() - registry.readAt > REGISTRY_LIFETIME) {
+      // A record for information, which no deployment waits for in vain.
+      const createdAt = readRegistryOf(version).catch(() => undefined);
+      registry = { createdAt, readAt: performance.now() };
+    }
+    return registry.createdAt;
+  };
 
-  const settledGeneration = (live: LiveInferenceService, desired: InferenceServiceObject): number | undefined => {
-    const last = settled.get(live.metadata.name);
-    const same = last?.uid === live.metadata.uid && last.digest === digestOf(desired);
-    return same ? last.generation : undefined;
+  /**
+   * The address may lead to another MLflow from one moment to the next: what tells its creation is the version's own
+   * registry only when the version is still there afterwards. Otherwise the next one asks again.
+   */
+  const readRegistryOf = async (version: ModelVersion): Promise<number | undefined> => {
+    const createdAt = await mlflow.getDefaultExperimentCreation();
+    const again = await mlflow.getModelVersion(version);
+    if (again?.createdAt === version.createdAt) return createdAt;
+    registry = undefined;
+    return undefined;
+  };
+
+  const render = async (version: ModelVersion, live: LiveInferenceService | undefined): Promise<Wanted> => {
+    const recorded = live === undefined ? {} : recordedRunOf(live.metadata);
+    const [location, createdAt] = await Promise.all([locate(version, recorded), registryCreatedAt(version)]);
+    const record = { registryCreatedAt: createdAt, versionCreatedAt: version.createdAt };
+    removals.seen(version, createdAt);
+    const object = desiredObject(version, location, services.namespace, template, resources, record);
+    return { version, object, storageUri: location.storageUri };
+  };
+
+  const compareWith = (live: LiveInferenceService, { object, storageUri }: Wanted): Comparison =>
+    compare(live, object, storageUri, settled.get(live.metadata.name));
+
+  const isForeign = (live: LiveInferenceService, key: ModelVersionKey, version: ModelVersion | undefined): boolean => {
+    if (!serves(live.metadata, key)) return true;
+    // One that we never applied may be taken over when all that it says is true.
+    if (!hasLostAnnotations(live.metadata) || hasApplied(live, FIELD_MANAGER)) return false;
+    return !adopts || (version !== undefined && !mayBeOfRun(live.metadata, version.runId));
+  };
+
+  /** Applies an object, and takes away what admission once made of fields that it does not have any more. */
+  const apply = async (wanted: Wanted, live: LiveInferenceService | undefined): Promise<LiveInferenceService> => {
+    if (live === undefined) return await services.apply(wanted.object);
+    const { object, lost } = compareWith(live, wanted);
+    const leavesRemains = lost.some(([field]) => field === "spec") && hasUnownedFields(live, object.spec);
+    return await services.apply(object, leavesRemains ? await services.claim(live) : live);
   };
 
   const serve = async (
     key: ModelVersionKey,
-    desired: InferenceServiceObject,
+    wanted: Wanted,
     live: LiveInferenceService | undefined,
+    cause: Cause,
   ): Promise<Done> => {
-    if (live !== undefined && !isOurs(live, key)) {
-      throw new ForeignObjectError(live.metadata.name, services.namespace, live.metadata.uid);
+    if (live !== undefined) {
+      const management = managementOf(live.metadata);
+      if (management === "released" && isManaged(live.metadata)) return { action: "ignored", reason: RELEASED };
+      if (isForeign(live, key, wanted.version)) {
+        throw new ForeignObjectError(live.metadata.name, services.namespace, live.metadata.uid);
+      }
+      if (management === "paused") return { action: "ignored", reason: PAUSED };
+      if (live.metadata.deletionTimestamp !== undefined) throw beingDeleted(live);
+      if ((cause === "watch" || dryRun) && compareWith(live, wanted).isOutdated)
+        return { action: "unchanged", uid: live.metadata.uid, reason: OUTDATED };
     }
-    if (live?.metadata.deletionTimestamp !== undefined) throw beingDeleted(live);
-    const applied = await services.apply(desired, live);
-    const { uid, generation } = applied.metadata;
-    settled.set(applied.metadata.name, { uid, generation, digest: digestOf(desired) });
+    const applied = await apply(wanted, live);
+    const { uid, name } = applied.metadata;
+    settled.set(name, settledBy(applied, wanted.object));
     if (live === undefined) return { action: "created", uid };
     return { action: hasSameContent(live, applied) ? "unchanged" : "updated", uid };
   };
 
-  const remove = async (key: ModelVersionKey, live: LiveInferenceService | undefined): Promise<Done> => {
+  const remove = async (
+    key: ModelVersionKey,
+    answer: ModelVersion | undefined,
+    live: LiveInferenceService | undefined,
+    cause: Cause,
+  ): Promise<Done> => {
     // What is not ours was not asked to go away; and what is going already needs no second request.
-    if (live === undefined || !isOurs(live, key) || live.metadata.deletionTimestamp !== undefined) {
+    if (live === undefined || isForeign(live, key, answer) || live.metadata.deletionTimestamp !== undefined) {
       return { action: "unchanged" };
     }
+    const management = managementOf(live.metadata);
+    if (management !== "managed") return { action: "ignored", reason: management === "paused" ? PAUSED : RELEASED };
+    const { uid } = live.metadata;
+    const verdict = await removals.decide(cause, { key, live }, answer);
+    if (verdict.kind === "hold") return { action: "held", uid, reason: explainHold(verdict.reason) };
     await services.delete(live);
     settled.delete(live.metadata.name);
-    return { action: "deleted", uid: live.metadata.uid };
+    return { action: "deleted", uid };
   };
 
   return {
-    async act(key) {
+    async act(key, cause) {
       const name = nameOrRefusal(key, services.namespace);
       const mlflowClock = stopwatch();
       const kubernetesClock = stopwatch();
-      const look = async (): Promise<Decision> =>
-        decide(await mlflowClock.during(mlflow.getModelVersion(key)), deployTagKey);
+      let answer: ModelVersion | undefined;
+      const look = async (): Promise<Decision> => {
+        answer = await mlflowClock.during(mlflow.getModelVersion(key));
+        return decide(answer, deployTagKey);
+      };
 
       const delays = RACE_DELAYS.values();
       for (;;) {
         const [decision, live] = await Promise.all([look(), services.get(name)]);
-        const desired = decision.kind === "serve" ? await mlflowClock.during(render(decision.version)) : undefined;
+        if (decision.kind === "refuse") throw new RefusedError(decision.reason);
+        const wanted = decision.kind === "serve" ? await mlflowClock.during(render(decision.version, live)) : undefined;
         let done: Done = { action: "ignored" };
         try {
-          if (desired !== undefined) done = await kubernetesClock.during(serve(key, desired, live));
-          else if (decision.kind === "remove") done = await kubernetesClock.during(remove(key, live));
+          if (wanted !== undefined) done = await kubernetesClock.during(serve(key, wanted, live, cause));
+          else if (decision.kind === "remove") done = await kubernetesClock.during(remove(key, answer, live, cause));
         } catch (error) {
           const delay = isRace(error, live) ? delays.next() : undefined;
           if (delay === undefined || delay.done) throw error;
@@ -136,10 +242,10 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         }
         return {
           outcome: {
+            ...(decision.kind === "serve" ? {} : { reason: decision.reason }),
             ...done,
             inferenceService: name,
             namespace: services.namespace,
-            ...(decision.kind === "serve" ? {} : { reason: decision.reason }),
             mlflowMilliseconds: mlflowClock.milliseconds(),
             kubernetesMilliseconds: kubernetesClock.milliseconds(),
           },
@@ -148,12 +254,22 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       }
     },
 
-    async isSettled(version, live) {
-      const desired = await render(version);
-      return isInPlace(live, desired, settledGeneration(live, desired));
+    async standing(version, live) {
+      const wanted = await render(version, live);
+      if (managementOf(live.metadata) !== "managed") return { kind: "hands off" };
+      const comparison = compareWith(live, wanted);
+      if (comparison.inPlace) return { kind: "in place" };
+      if (!comparison.isOutdated) return { kind: "different" };
+      return { kind: "outdated", differences: describeDifferences(live, comparison) };
     },
   };
 }
+
+const PAUSED =
+  "a person has paused the service (annotation mlflow.management=paused): take the annotation off to have it follow MLflow again";
+const RELEASED =
+  "the service was handed over to people (annotation mlflow.management=released): delete it to have the version served from MLflow again";
+const OUTDATED = "the service is made from a former template or setting, and is brought up to date by the rollout";
 
 function nameOrRefusal(key: ModelVersionKey, namespace: string): string {
   try {
@@ -163,9 +279,10 @@ function nameOrRefusal(key: ModelVersionKey, namespace: string): string {
   }
 }
 
-function isOurs(live: LiveInferenceService, key: ModelVersionKey): boolean {
-  const found = keyOf(live.metadata);
-  return found !== undefined && formatKey(found) === formatKey(key);
+/** A service that is not known to us by an Apply is not one of another run's model. */
+function mayBeOfRun({ labels }: LiveInferenceService["metadata"], runId: string): boolean {
+  const told = labels[RUN_ID_KEY];
+  return told === undefined || (runId !== "" && told === labelValue(runId));
 }
 
 /** Not by resourceVersion: KServe's controller may have written the status between our read and our Apply. */
@@ -178,14 +295,15 @@ function hasSameContent(before: LiveInferenceService, after: LiveInferenceServic
   );
 }
 
-function digestOf(desired: InferenceServiceObject): string {
-  return desired.metadata.annotations?.[RENDERED_ANNOTATION] ?? "";
-}
-
 /** An Apply to it would be lost with it. */
 function beingDeleted(live: LiveInferenceService): KubernetesError {
-  const { namespace, name } = live.metadata;
-  return new KubernetesError(409, "BeingDeleted", `InferenceService ${namespace}/${name} is still being deleted`);
+  const { namespace, name, finalizers } = live.metadata;
+  const what = `InferenceService ${namespace}/${name} is still being deleted`;
+  const why =
+    finalizers.length === 0
+      ? "it is made again when it is gone"
+      : `it waits for ${finalizers.join(", ")} and is made again when it is gone; if that takes long, see to what owns them`;
+  return new KubernetesError(409, "BeingDeleted", `${what}: ${why}`);
 }
 
 /**

@@ -3,7 +3,8 @@ import { fakeCluster } from "../../test/support/unit/fake-cluster";
 import type { FakeCluster } from "../../test/support/unit/fake-cluster";
 import { fakeMlflow } from "../../test/support/unit/fake-mlflow";
 import type { FakeMlflow } from "../../test/support/unit/fake-mlflow";
-import { liveService, modelVersion, RESOURCES, TEMPLATE } from "../../test/support/unit/objects";
+import { liveService, modelVersion } from "../../test/support/unit/objects";
+import { LIMITS, reconcilerBetween } from "../../test/support/unit/reconciling";
 import { rejectionOf } from "../../test/support/unit/outcomes";
 import { recordingLog } from "../../test/support/unit/recording-log";
 import type { RecordedLine } from "../../test/support/unit/recording-log";
@@ -12,9 +13,8 @@ import type { InferenceServices } from "../kserve/inference-services";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import type { MlflowReader } from "../mlflow/client";
 import { MlflowError } from "../mlflow/errors";
-import { decide } from "./decision";
-import { createDeletionGuard } from "./deletion-guard";
-import { createReconciler } from "./reconciler";
+import { createTemplateRollout } from "./template-rollout";
+import { messageOf } from "../observability/logging";
 import { resync } from "./resync";
 import type { ResyncReport } from "./resync";
 
@@ -27,6 +27,10 @@ interface Setup {
   readonly lines: readonly RecordedLine[];
   /** Keys that went through the queue. */
   readonly reconciled: string[];
+  /** Failures that were reported. */
+  readonly failed: readonly string[];
+  /** For each poll that came to its end, the keys that it found different. */
+  readonly open: readonly string[][];
   readonly poll: () => Promise<ResyncReport>;
 }
 
@@ -38,30 +42,39 @@ function setUp(
   const mlflow = fakeMlflow(replaced);
   const cluster = Object.assign(fakeCluster(...live), services);
   const { log, lines } = recordingLog();
-  const options = { mlflow, services: cluster, template: TEMPLATE, resources: RESOURCES, storage: {} };
-  const reconciler = createReconciler({ ...options, deployTagKey: "deploy" });
+  const clock = { now: 0 };
+  const { reconciler, removals } = reconcilerBetween(mlflow, cluster, () => clock.now);
+  const rollout = createTemplateRollout({ maximumUnavailable: 1, deadline: 60_000, dryRun: false });
   const reconciled: string[] = [];
-  const guard = createDeletionGuard(
-    { share: 0.5, count: 2, confirmations: 1 },
-    async key => decide(await mlflow.getModelVersion(key), "deploy").kind === "remove",
-  );
-  const poll = (): Promise<ResyncReport> =>
-    resync({
+  const failed: string[] = [];
+  const open: string[][] = [];
+  const poll = async (): Promise<ResyncReport> => {
+    const { report } = await resync({
       mlflow,
       services: cluster,
       reconciler,
       reconcile: async key => {
         reconciled.push(`${key.model} ${key.version}`);
-        return (await reconciler.act(key)).outcome;
+        return (await reconciler.act(key, "poll")).outcome;
       },
-      guard,
+      removals,
+      rollout,
+      reporter: {
+        failed: ({ model }, error) => failed.push(`${model}: ${messageOf(error)}`),
+        pollEnded: keys => open.push(keys.map(({ model, version }) => `${model} ${version}`)),
+      },
       deployTagKey: "deploy",
       log,
     });
-  return { mlflow, cluster, lines, reconciled, poll };
+    clock.now += LIMITS.hold;
+    return report;
+  };
+  return { mlflow, cluster, lines, reconciled, failed, open, poll };
 }
 
-const NOTHING_DONE = { created: 0, updated: 0, deleted: 0, failed: 0, held: 0 };
+const NOTHING_DONE = { created: 0, updated: 0, deleted: 0, failed: 0, held: 0, outdated: 0 };
+/** What keeps the others from being all there are. */
+const ROSE = modelVersion({ model: "rose", createdAt: 1_700_000_000_001 });
 
 describe("resync", () => {
   it("creates what is missing, and then has nothing to do", async () => {
@@ -76,9 +89,11 @@ describe("resync", () => {
 
   it("deletes what MLflow says is not tagged any more, or does not exist", async () => {
     const { mlflow, cluster, poll } = setUp([liveService(IRIS), liveService(WINE)]);
+    mlflow.put(ROSE);
+    await poll();
     mlflow.put(modelVersion({ tags: new Map([["deploy", "false"]]) }));
-    expect(await poll()).toEqual({ ...NOTHING_DONE, tagged: 0, managed: 2, deleted: 2 });
-    expect(cluster.objects.size).toBe(0);
+    expect(await poll()).toEqual({ ...NOTHING_DONE, tagged: 1, managed: 3, deleted: 2 });
+    expect([...cluster.objects.keys()]).toEqual(["mlflow-rose-v3"]);
   });
 
   it("repairs what somebody changed", async () => {
@@ -96,11 +111,11 @@ describe("resync", () => {
     ["an empty list", (): Promise<never[]> => Promise.resolve([])],
     ["half of the versions", () => Promise.resolve([IRIS])],
   ])("deletes nothing because of %s: MLflow is asked about each version", async (_, searchTagged) => {
-    const { mlflow, cluster, reconciled, poll } = setUp([liveService(IRIS), liveService(WINE)], { searchTagged });
+    const { mlflow, cluster, poll } = setUp([liveService(IRIS), liveService(WINE)], { searchTagged });
     mlflow.put(IRIS);
     mlflow.put(WINE);
     expect(await poll()).toMatchObject({ deleted: 0, failed: 0 });
-    expect(reconciled).toContain("wine 1");
+    expect(mlflow.asked).toContain('version "wine" version 1');
     expect(cluster.objects.size).toBe(2);
   });
 
@@ -118,8 +133,8 @@ describe("resync", () => {
       liveService(version, { metadata: { deletionTimestamp } }),
     );
     const { reconciled, poll } = setUp([liveService(IRIS), ...going]);
-    expect(await poll()).toEqual({ ...NOTHING_DONE, tagged: 0, managed: 3, deleted: 1 });
-    expect(reconciled).toEqual(["iris 3"]);
+    expect(await poll()).toEqual({ ...NOTHING_DONE, tagged: 0, managed: 3, held: 1 });
+    expect(reconciled).toEqual([]);
   });
 
   it.each([
@@ -144,9 +159,8 @@ describe("resync", () => {
   it("deletes nothing when MLflow does not answer about a version that the search left out", async () => {
     const down = (): Promise<never> => Promise.reject(new MlflowError("unexpected", "an HTML page"));
     const { cluster, lines, poll } = setUp([liveService(IRIS)], { getModelVersion: down });
-    expect(await poll()).toEqual({ ...NOTHING_DONE, tagged: 0, managed: 1, failed: 1 });
-    expect(cluster.written).toEqual([]);
-    expect(lines).toMatchObject([{ level: "error", fields: { model: "iris", version: "3", cause: "an HTML page" } }]);
+    expect(await poll()).toEqual({ ...NOTHING_DONE, tagged: 0, managed: 1 });
+    expect([cluster.written, lines]).toEqual([[], []]);
   });
 
   it("goes on with the others when one fails", async () => {
@@ -170,6 +184,6 @@ describe("resync", () => {
     const { cluster, lines, reconciled, poll } = setUp([labelled]);
     expect(await poll()).toEqual({ ...NOTHING_DONE, tagged: 0, managed: 1 });
     expect([cluster.written, reconciled]).toEqual([[], []]);
-    expect(lines).toMatchObject([{ level: "warn", fields: { inference_service: "somebodys", namespace: "models" } }]);
+    expect(lines).toMatchObject([{ level: "debug", fields: { inference_service: "somebodys", namespace: "models" } }]);
   });
 });

@@ -30,6 +30,11 @@ export function shuttingDown(): JsonAnswer {
   return busyAnswer(503, "the module is shutting down", 5);
 }
 
+/** What the readiness probe is answered until all parts of the module are up. */
+export function starting(): JsonAnswer {
+  return busyAnswer(503, "the module is starting: Pepr's part of it is not up yet", 1);
+}
+
 /** The bytes of an answer and what they are. */
 export function encode(answer: Answer): { readonly text: string; readonly contentType: string } {
   if ("text" in answer) return answer;

@@ -102,6 +102,17 @@ describe("the probes", () => {
     });
   });
 
+  it("say that the module is not ready before all of it is up, and that it lives", async () => {
+    let isUp = false;
+    const options = { deliveries: undefined, services: fakeCluster(), health: () => Promise.resolve(health) };
+    const routes = createRoutes({ ...options, isReady: () => isUp });
+    const statusOf = async (path: string): Promise<unknown> => await routes[path]?.GET?.({ closing: false } as never);
+    expect(await statusOf("/readyz")).toMatchObject({ status: 503, headers: { "retry-after": "1" } });
+    expect(await statusOf("/livez")).toMatchObject({ status: 200 });
+    isUp = true;
+    expect(await statusOf("/readyz")).toMatchObject({ status: 200 });
+  });
+
   it("ask nobody", async () => {
     const options = { deliveries: undefined, services: fakeCluster() };
     const routes = createRoutes({ ...options, health: () => Promise.reject(new Error("asked")) });

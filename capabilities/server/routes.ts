@@ -3,7 +3,8 @@ import { VERSION } from "../observability/health";
 import type { Health, ModuleStatus } from "../observability/health";
 import { METRICS_CONTENT_TYPE } from "../observability/metrics";
 import type { Metrics } from "../observability/metrics";
-import { shuttingDown } from "./answers";
+import { shuttingDown, starting } from "./answers";
+import type { Answer } from "./answers";
 import type { Handler, Routes } from "./http-server";
 import { createServicesHandler } from "./services-handler";
 
@@ -15,11 +16,14 @@ export interface RouteOptions {
   readonly status?: (() => ModuleStatus) | undefined;
   /** Without them there is no /metrics. */
   readonly metrics?: Pick<Metrics, "render"> | undefined;
+  /** Whether all that belongs to the module beside this endpoint is up; it is when left out. */
+  readonly isReady?: (() => boolean) | undefined;
 }
 
 /** All paths of the endpoint; docs/http-api.md describes them for people, docs/openapi.yaml for programs. */
 export function createRoutes(options: RouteOptions): Routes {
-  const { deliveries, metrics } = options;
+  const { deliveries, metrics, isReady = () => true } = options;
+  const readiness = (): Answer => (isReady() ? { status: 200, body: { status: "ready" } } : starting());
   return {
     ...(deliveries === undefined ? {} : { "/webhook": { POST: deliveries } }),
     "/health": { GET: healthHandler(options) },
@@ -28,9 +32,7 @@ export function createRoutes(options: RouteOptions): Routes {
     // Asked by the kubelet every few seconds: they ask nobody. A dead MLflow is no reason to restart the pod or to keep
     // MLflow's deliveries from it, once it lives again.
     "/livez": { GET: () => Promise.resolve({ status: 200, body: { status: "alive" } }) },
-    "/readyz": {
-      GET: ({ closing }) => Promise.resolve(closing ? shuttingDown() : { status: 200, body: { status: "ready" } }),
-    },
+    "/readyz": { GET: ({ closing }) => Promise.resolve(closing ? shuttingDown() : readiness()) },
   };
 }
 

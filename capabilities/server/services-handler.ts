@@ -2,6 +2,7 @@ import { KubernetesError } from "../kubernetes/api-server";
 import { keyOf } from "../kserve/identity";
 import type { InferenceServicePage, InferenceServices } from "../kserve/inference-services";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
+import { managementOf } from "../kserve/management";
 import { causeOf, conditionOf, stateOf } from "../kserve/service-state";
 import { messageOf } from "../observability/logging";
 import { busyAnswer, errorAnswer } from "./answers";
@@ -77,6 +78,7 @@ function describeService(live: LiveInferenceService): Record<string, unknown> {
   const { name, namespace, creationTimestamp, deletionTimestamp } = live.metadata;
   const key = keyOf(live.metadata);
   const ready = conditionOf(live, "Ready");
+  const management = managementOf(live.metadata);
   const decided = ready?.lastTransitionTime ?? "";
   return {
     name,
@@ -87,5 +89,6 @@ function describeService(live: LiveInferenceService): Record<string, unknown> {
     url: live.status.url,
     since: deletionTimestamp ?? (decided === "" ? creationTimestamp : decided),
     message: causeOf(live),
+    ...(management === "managed" ? {} : { management }),
   };
 }

@@ -65,32 +65,11 @@ describe("a delivery about the deploy tag", () => {
 });
 
 describe("a delivery that failed", () => {
+  // What each failure is answered with is decided, and tried, in failures.ts.
   it.each([
     [new MlflowError("unreachable", "MLflow cannot be reached"), 502],
-    [new MlflowError("unexpected", "an HTML page"), 502],
-    [new MlflowError("unauthorized", "401"), 502],
-    [new MlflowError("refused", "the server is starting", "TEMPORARILY_UNAVAILABLE"), 502],
-    // MLflow can have no model of that name: another try cannot heal it.
-    [new MlflowError("refused", "Invalid model name 'a/b'", "INVALID_PARAMETER_VALUE"), 422],
     [new ForeignObjectError("mlflow-iris-v3", "models"), 409],
     [new RefusedError("KServe cannot read dbfs:/"), 422],
-    [new KubernetesError(422, "Invalid", "spec.predictor: Invalid value"), 422],
-    [new KubernetesError(400, "BadRequest", "strict decoding error: unknown field"), 422],
-    [
-      new KubernetesError(
-        500,
-        "",
-        "failed to create typed patch object (m/x; …): .spec.a: field not declared in schema",
-      ),
-      422,
-    ],
-    // KServe's own webhooks answer so (controller-runtime's Denied): another try cannot heal it.
-    [new KubernetesError(403, "Forbidden", 'admission webhook "isvc.kserve" denied the request: no name'), 422],
-    // Rights can be given back: MLflow shall try again.
-    [new KubernetesError(403, "Forbidden", 'User "x" cannot patch resource "inferenceservices"'), 500],
-    [new KubernetesError(0, "NoAnswer", "The Kubernetes API server cannot be reached"), 500],
-    [new KubernetesError(409, "Conflict", "the object has been modified"), 500],
-    [new KubernetesError(404, "NotFound", 'namespaces "models" not found'), 500],
     [new KubernetesError(500, "InternalError", "etcd"), 500],
     [new TypeError("a mistake in the code"), 500],
   ])("by %o is answered %i with the cause", async (error, status) => {
@@ -99,6 +78,15 @@ describe("a delivery that failed", () => {
     expect(lines).toMatchObject([
       { level: "error", message: "Delivery failed", fields: { delivery_id: ID, status, cause: error.message } },
     ]);
+  });
+
+  it("is told which object to delete, where that is the cure", async () => {
+    const message = `admission webhook "w" denied the request: deploymentMode cannot be changed from 'Standard' to 'Knative'`;
+    const error = new KubernetesError(403, "Forbidden", message);
+    const { deliver } = setUpDeliveries({ reconcile: () => Promise.reject(error) });
+    expect((await deliver()).body.message).toContain(
+      "kubectl delete inferenceservice mlflow-iris-v3 --namespace models",
+    );
   });
 });
 

@@ -1,11 +1,8 @@
-import { KubernetesError } from "../../kubernetes/api-server";
-import { MlflowError } from "../../mlflow/errors";
 import type { ModelVersionKey } from "../../support/model-version-key";
 import { limitWarnings } from "../../observability/limited-warnings";
-import { messageOf } from "../../observability/logging";
 import type { Log } from "../../observability/logging";
 import type { Metrics, RejectionReason } from "../../observability/metrics";
-import { ForeignObjectError, RefusedError } from "../../reconciliation/errors";
+import { describeFailure } from "../../reconciliation/failures";
 import type { Outcome } from "../../reconciliation/reconciler";
 import { busyAnswer, errorAnswer, shuttingDown } from "../answers";
 import type { JsonAnswer } from "../answers";
@@ -130,9 +127,9 @@ export function createDeliveryHandler(options: DeliveryOptions): (request: HttpR
         },
       };
     } catch (error) {
-      const status = statusOf(error);
-      log.error({ ...fields(), status, cause: messageOf(error) }, "Delivery failed");
-      return errorAnswer(status, messageOf(error));
+      const { answer: status, message: cause } = describeFailure(error, { key: event.key, namespace });
+      log.error({ ...fields(), status, cause }, "Delivery failed");
+      return errorAnswer(status, cause);
     } finally {
       underWay--;
       metrics?.processed((performance.now() - start) / 1000);
@@ -146,28 +143,4 @@ function problemOfForm(contentType: string | undefined, contentEncoding: string 
   if (contentType === undefined || !/^application\/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?$/i.test(contentType))
     return "the header Content-Type must be application/json";
   return undefined;
-}
-
-/** MLflow tries again after 500, 502 and 503; what another try cannot heal gets a status that it does not retry. */
-function statusOf(error: unknown): number {
-  // MLflow itself says that it can have no such model version: asking again gives the same answer.
-  if (error instanceof MlflowError) return error.code === "INVALID_PARAMETER_VALUE" ? 422 : 502;
-  if (error instanceof ForeignObjectError) return 409;
-  if (error instanceof RefusedError) return 422;
-  if (error instanceof KubernetesError && isRejection(error)) return 422;
-  return 500;
-}
-
-/**
- * The object itself was rejected: by validation, or by an admission webhook, whose answer is 403 unless it says otherwise
- * (controller-runtime's, so KServe's, does not). Without RBAC it is 403 too, but that can be healed. A field that the CRD
- * does not have, from a template, is an internal error (500) to server-side apply.
- */
-function isRejection({ status, message }: KubernetesError): boolean {
-  return (
-    status === 400 ||
-    status === 422 ||
-    (status === 403 && /^admission webhook .* denied the request/s.test(message)) ||
-    (status === 500 && message.startsWith("failed to create typed patch object"))
-  );
 }

@@ -1,0 +1,319 @@
+import { CREATED_BY_KEY, hasLostAnnotations, keyOf } from "../kserve/identity";
+import { managementOf } from "../kserve/management";
+import type { InferenceServices } from "../kserve/inference-services";
+import type { LiveInferenceService } from "../kserve/live-inference-service";
+import { inferenceServiceName } from "../kserve/names";
+import { stateOf } from "../kserve/service-state";
+import type { ServiceState } from "../kserve/service-state";
+import type { Whereabouts } from "../kserve/services-elsewhere";
+import { KubernetesError } from "../kubernetes/api-server";
+import type { MlflowReader } from "../mlflow/client";
+import { messageOf } from "../observability/logging";
+import type { Log } from "../observability/logging";
+import { BoundedCache } from "../support/bounded-cache";
+import { inParallel } from "../support/in-parallel";
+import { formatKey } from "../support/model-version-key";
+import type { ModelVersionKey } from "../support/model-version-key";
+import { decide } from "./decision";
+import type { Decision } from "./decision";
+
+/** Milliseconds between two looks, as long as nothing is being moved. */
+const LOOK_EVERY = 600_000;
+
+/** Services removed, or versions asked about, at the same time. */
+const CONCURRENCY = 8;
+
+/** Names of services that are told for each namespace. */
+const NAMES_TOLD = 3;
+
+/** Removed services that are remembered, to notice when they come back. */
+const REMOVED_CAPACITY = 50_000;
+
+/** Why a service elsewhere is still there. */
+export type Because =
+  /** Its namespace is none of FORMER_NAMESPACES: it may be another installation's. */
+  | "unnamed"
+  /** FORMER_NAMESPACE_SERVICES is keep. */
+  | "kept"
+  /** Its successor is not Ready yet, or it will be tried again. */
+  | "waiting"
+  /** It is to be moved, and MLflow does not want its version served any more. */
+  | "untagged"
+  /** It carries our label in a former namespace, but is not beyond doubt ours. */
+  | "doubtful"
+  /** Another installation made it, or made it again after it was removed. */
+  | "others"
+  /** The module may not remove it. */
+  | "forbidden";
+
+/** Services in one namespace that are there for the same reason. */
+export interface FoundElsewhere {
+  readonly namespace: string;
+  readonly because: Because;
+  readonly count: number;
+  /** The names of some of them. */
+  readonly first: readonly string[];
+}
+
+/** What one look found. */
+export interface ElsewhereReport {
+  /** What is left after what was to go is gone, in the order of namespaces. */
+  readonly found: readonly FoundElsewhere[];
+  /** Namespaces of FORMER_NAMESPACES that the module may not look into. */
+  readonly unreadable: readonly string[];
+}
+
+/** What becomes of services in former namespaces: see FORMER_NAMESPACE_SERVICES. */
+export type FormerServicesPolicy = "keep" | "move" | "remove";
+
+export interface FormerNamespacesOptions {
+  /** Our services' metadata elsewhere. */
+  readonly listElsewhere: (where: Whereabouts) => AsyncIterable<readonly LiveInferenceService[]>;
+  readonly servicesIn: (namespace: string) => Pick<InferenceServices, "get" | "delete">;
+  /** Those in KUBE_NAMESPACE. */
+  readonly services: Pick<InferenceServices, "namespace" | "get" | "managedPages">;
+  readonly mlflow: Pick<MlflowReader, "getModelVersion">;
+  readonly deployTagKey: string;
+  readonly former: readonly string[];
+  readonly policy: FormerServicesPolicy;
+  /** Who we are for the API server; undefined when that is not known. */
+  readonly readOwnUsername: () => Promise<string | undefined>;
+  /** Told of each look that succeeded. */
+  readonly report: (report: ElsewhereReport) => void;
+  readonly log: Log;
+  /** Milliseconds on a clock that only goes forward. */
+  readonly now?: () => number;
+}
+
+/** Looks after what is left of us in other namespaces than KUBE_NAMESPACE. */
+export interface FormerNamespaces {
+  /**
+   * Looks whether InferenceServices of ours are in other namespaces, tells of them, and does with those in
+   * FORMER_NAMESPACES what FORMER_NAMESPACE_SERVICES says. At most every ten minutes, but each time while services wait to
+   * be moved. Never rejects: what failed is logged, and done the next time.
+   */
+  readonly look: () => Promise<void>;
+  /** Resolves when no look is under way. */
+  readonly idle: () => Promise<void>;
+}
+
+/** What is to be done with a service elsewhere, as far as it alone says. */
+export type Judgement = { readonly left: Because | "not ours" } | { readonly goes: ModelVersionKey };
+
+/**
+ * Judges one service elsewhere by its metadata. Only what is in a former namespace, is ours beyond doubt and was not made by
+ * the account of another installation ever goes.
+ *
+ * @param ownUsername the account that we are; without it nothing goes
+ */
+export function judge(
+  { metadata }: Pick<LiveInferenceService, "metadata">,
+  { former, policy }: Pick<FormerNamespacesOptions, "former" | "policy">,
+  ownUsername: string | undefined,
+): Judgement {
+  const key = keyOf(metadata);
+  const isFormer = former.includes(metadata.namespace);
+  if (key === undefined || hasLostAnnotations(metadata)) return { left: isFormer ? "doubtful" : "not ours" };
+  if (!isFormer) return { left: "unnamed" };
+  if (policy === "keep" || managementOf(metadata) !== "managed") return { left: "kept" };
+  if (ownUsername === undefined) return { left: "waiting" };
+  const maker = metadata.annotations[CREATED_BY_KEY];
+  // A person may have put it back from a backup; another ServiceAccount is another installation.
+  if (maker?.startsWith("system:serviceaccount:") && maker !== ownUsername) return { left: "others" };
+  return { goes: key };
+}
+
+/**
+ * Whether a service that is to be moved can go.
+ *
+ * @param successor state of the same version's service in KUBE_NAMESPACE, when there is one
+ * @param decision what MLflow says about the version when there is none; undefined when it gave no answer
+ */
+export function judgeMove(
+  successor: ServiceState | undefined,
+  decision: Decision | undefined,
+): "goes" | Extract<Because, "waiting" | "untagged"> {
+  if (successor !== undefined) return successor === "Ready" ? "goes" : "waiting";
+  return decision?.kind === "remove" ? "untagged" : "waiting";
+}
+
+interface Candidate {
+  readonly name: string;
+  readonly namespace: string;
+  readonly key: ModelVersionKey;
+}
+
+export function createFormerNamespaces(options: FormerNamespacesOptions): FormerNamespaces {
+  const { services, mlflow, former, policy, log, now = () => performance.now() } = options;
+  const removed = new BoundedCache<string>(REMOVED_CAPACITY);
+  let mayListAll = true;
+  let ownUsername: string | undefined;
+  let nextLook = -Infinity;
+  let looking: Promise<void> | undefined;
+  let failure: string | undefined;
+
+  /** All services elsewhere that we may see, page by page; namespaces that we may not look into are noted. */
+  async function* pages(unreadable: string[]): AsyncGenerator<readonly LiveInferenceService[], void> {
+    if (mayListAll) {
+      try {
+        yield* options.listElsewhere({ except: services.namespace });
+        return;
+      } catch (error) {
+        if (!isForbidden(error)) throw error;
+        mayListAll = false;
+        log.debug(
+          { cause: messageOf(error), namespaces: [services.namespace, ...former] },
+          "Only these namespaces are looked at until the next start, the others may not be listed",
+        );
+      }
+    }
+    for (const namespace of former) {
+      try {
+        yield* options.listElsewhere({ namespace });
+      } catch (error) {
+        if (!isForbidden(error)) throw error;
+        unreadable.push(namespace);
+      }
+    }
+  }
+
+  /** The states of those services in KUBE_NAMESPACE that are somebody's successor. */
+  const successorsOf = async (candidates: readonly Candidate[]): Promise<ReadonlyMap<string, ServiceState>> => {
+    const wanted = new Set(candidates.map(({ key }) => formatKey(key)));
+    const states = new Map<string, ServiceState>();
+    if (wanted.size === 0) return states;
+    for await (const page of services.managedPages()) {
+      for (const live of page) {
+        const key = keyOf(live.metadata);
+        if (key !== undefined && wanted.has(formatKey(key))) states.set(formatKey(key), stateOf(live));
+      }
+    }
+    return states;
+  };
+
+  const decisionAbout = async (key: ModelVersionKey): Promise<Decision | undefined> => {
+    try {
+      return decide(await mlflow.getModelVersion(key), options.deployTagKey);
+    } catch (error) {
+      log.debug(
+        { model: key.model, version: key.version, cause: messageOf(error) },
+        "MLflow did not say what it wants",
+      );
+      return undefined;
+    }
+  };
+
+  /** Whether the successor is Ready at this moment: the list may be minutes old. */
+  const isServed = async (key: ModelVersionKey): Promise<boolean> => {
+    const live = await services.get(inferenceServiceName(key, services.namespace));
+    const found = live === undefined ? undefined : keyOf(live.metadata);
+    if (live === undefined || found === undefined || formatKey(found) !== formatKey(key)) return false;
+    return stateOf(live) === "Ready";
+  };
+
+  /** @returns why it is still there; undefined when it is gone */
+  const remove = async ({ name, namespace, key }: Candidate): Promise<Because | undefined> => {
+    const id = `${namespace}/${name}`;
+    try {
+      const there = options.servicesIn(namespace);
+      const live = await there.get(name);
+      if (live === undefined || live.metadata.deletionTimestamp !== undefined) return undefined;
+      const judgement = judge(live, options, ownUsername);
+      if ("left" in judgement) return judgement.left === "not ours" ? "doubtful" : judgement.left;
+      if (removed.get(id) !== undefined && removed.get(id) !== live.metadata.uid) return "others";
+      if (policy === "move" && !(await isServed(key))) return "waiting";
+      await there.delete(live);
+      removed.set(id, live.metadata.uid);
+      const about = { model: key.model, version: key.version, inference_service: name, namespace };
+      log.info(about, `InferenceService in a former namespace removed, as FORMER_NAMESPACE_SERVICES=${policy} says`);
+      return undefined;
+    } catch (error) {
+      if (isForbidden(error)) return "forbidden";
+      log.debug({ inference_service: name, namespace, cause: messageOf(error) }, "Not removed, tried again next time");
+      return "waiting";
+    }
+  };
+
+  const fateOf = async (
+    candidate: Candidate,
+    successors: ReadonlyMap<string, ServiceState>,
+  ): Promise<Because | undefined> => {
+    if (policy === "move") {
+      const successor = successors.get(formatKey(candidate.key));
+      const decision = successor === undefined ? await decisionAbout(candidate.key) : undefined;
+      const verdict = judgeMove(successor, decision);
+      if (verdict !== "goes") return verdict;
+    }
+    return await remove(candidate);
+  };
+
+  const lookNow = async (): Promise<void> => {
+    if (policy !== "keep" && former.length > 0) ownUsername ??= await options.readOwnUsername();
+    const left = createTally();
+    const unreadable: string[] = [];
+    const candidates: Candidate[] = [];
+    for await (const page of pages(unreadable)) {
+      for (const live of page) {
+        const { name, namespace, deletionTimestamp } = live.metadata;
+        if (deletionTimestamp !== undefined) continue;
+        const judgement = judge(live, options, ownUsername);
+        if ("goes" in judgement) candidates.push({ name, namespace, key: judgement.goes });
+        else if (judgement.left !== "not ours") left.add(namespace, judgement.left, name);
+      }
+    }
+    const successors = policy === "move" ? await successorsOf(candidates) : new Map<string, ServiceState>();
+    await inParallel(candidates, CONCURRENCY, async candidate => {
+      const because = await fateOf(candidate, successors);
+      if (because !== undefined) left.add(candidate.namespace, because, candidate.name);
+    });
+    const found = left.found();
+    if (!found.some(({ because }) => because === "waiting")) nextLook = now() + LOOK_EVERY;
+    options.report({ found, unreadable });
+  };
+
+  return {
+    look() {
+      if (now() < nextLook) return Promise.resolve();
+      looking ??= lookNow()
+        .then(
+          () => {
+            failure = undefined;
+          },
+          (error: unknown) => {
+            const cause = messageOf(error);
+            const message =
+              "It is not known whether InferenceServices are in other namespaces; the next poll looks again";
+            if (cause !== failure) log.warn({ cause }, message);
+            failure = cause;
+          },
+        )
+        .finally(() => {
+          looking = undefined;
+        });
+      return looking;
+    },
+    idle: async () => await looking,
+  };
+}
+
+function isForbidden(error: unknown): boolean {
+  return error instanceof KubernetesError && error.status === 403;
+}
+
+/** Counts services by namespace and reason, and keeps a few names of each. */
+function createTally(): {
+  add: (namespace: string, because: Because, name: string) => void;
+  found: () => FoundElsewhere[];
+} {
+  const groups = new Map<string, { namespace: string; because: Because; count: number; first: string[] }>();
+  return {
+    add(namespace, because, name) {
+      const id = `${namespace} ${because}`;
+      const group = groups.get(id) ?? { namespace, because, count: 0, first: [] };
+      groups.set(id, group);
+      group.count++;
+      if (group.first.length < NAMES_TOLD) group.first.push(name);
+    },
+    found: () => [...groups].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, group]) => group),
+  };
+}

@@ -1,0 +1,75 @@
+import { keyOf } from "../kserve/identity";
+import type { InferenceServices } from "../kserve/inference-services";
+import type { LiveInferenceService } from "../kserve/live-inference-service";
+import { isReady } from "../kserve/service-state";
+import { isSearchableName } from "../mlflow/client";
+import type { MlflowReader, ModelSearch, ModelVersion } from "../mlflow/client";
+import type { ModelVersionKey } from "../support/model-version-key";
+import { decide } from "./decision";
+
+/** What matters of a service for whom it may take over from. */
+export interface Readiness {
+  readonly isReady: boolean;
+  /** Unix milliseconds. */
+  readonly createdAt: number;
+}
+
+/** A tagged version that may take over from another one, and its service where there is one. */
+export interface Successor {
+  readonly version: ModelVersion;
+  readonly service: Readiness | undefined;
+}
+
+/** Whether a service is Ready, and how old it is. */
+export function readinessOf(live: LiveInferenceService): Readiness {
+  return { isReady: isReady(live), createdAt: Date.parse(live.metadata.creationTimestamp) };
+}
+
+/**
+ * The version that a model's last Ready one is to wait for; undefined when it need not wait, because another one serves
+ * already or none is starting. A service that did not become Ready within the time of a handover is not starting any
+ * more: nobody waits for it.
+ *
+ * @param successors the model's other versions that are tagged
+ * @param now Unix milliseconds
+ * @param handover milliseconds that a start may take
+ */
+export function awaitedSuccessor(
+  successors: readonly Successor[],
+  now: number,
+  handover: number,
+): ModelVersion | undefined {
+  if (successors.some(({ service }) => service?.isReady)) return undefined;
+  return successors.find(({ service }) => service === undefined || now - service.createdAt < handover)?.version;
+}
+
+/**
+ * Finds the other tagged versions of a model, with their services, as they are now.
+ *
+ * The returned function throws MlflowError or KubernetesError when there is no answer.
+ */
+export function createSiblingSearch(
+  mlflow: Pick<MlflowReader & ModelSearch, "findTagged" | "getModelVersion">,
+  services: Pick<InferenceServices, "ofModel">,
+  deployTagKey: string,
+): (key: ModelVersionKey) => Promise<Successor[]> {
+  const taggedOf = async (model: string, served: readonly ModelVersionKey[]): Promise<ModelVersion[]> => {
+    if (isSearchableName(model)) return await mlflow.findTagged([model], deployTagKey);
+    // A name that no search can be asked for: only versions that have a service already are looked at.
+    const versions = await Promise.all(served.map(key => mlflow.getModelVersion(key)));
+    return versions.filter(version => version !== undefined);
+  };
+  return async key => {
+    const live = await services.ofModel(key.model);
+    const served = new Map<string, Readiness>();
+    for (const one of live) {
+      const found = keyOf(one.metadata);
+      if (found?.model === key.model && found.version !== key.version) served.set(found.version, readinessOf(one));
+    }
+    const keys = [...served.keys()].map(version => ({ model: key.model, version }));
+    const versions = await taggedOf(key.model, keys);
+    return versions
+      .filter(one => one.version !== key.version && decide(one, deployTagKey).kind === "serve")
+      .map(version => ({ version, service: served.get(version.version) }));
+  };
+}
