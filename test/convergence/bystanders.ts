@@ -3,40 +3,72 @@ import type { ModelVersionKey } from "../../capabilities/support/model-version-k
 import { openRegistry } from "../support/mlflow-registry";
 import { waitFor } from "../support/waiting";
 
-/** How many there are: more than a small page of MLflow's search holds. */
-const BYSTANDERS = 4;
+/** How many versions the model has: more than a small page of MLflow's search holds. */
+const VERSIONS = 4;
 
-/**
- * Tagged versions that nobody touches. Whatever goes wrong around them, their services must stay the very same objects:
- * one that was deleted and made again looks right in the end, and was down meanwhile.
- */
+/** Artifacts of them all. */
+export const BYSTANDERS_SOURCE = "s3://models/quiet";
+
+/** Tagged versions that nobody touches, in the registry. */
+export interface BystandingModels {
+  /** Names of the models. */
+  readonly models: readonly string[];
+  readonly keys: readonly ModelVersionKey[];
+  /** Two of the versions, the one of a model whose name is no label and the one of a model whose name is one. */
+  readonly formerly: readonly ModelVersionKey[];
+  /** One whose service a person pauses, and one whose service a person takes for good. */
+  readonly paused: ModelVersionKey;
+  readonly released: ModelVersionKey;
+}
+
+/** Their services in one namespace. */
 export interface Bystanders {
   /** Names of their services, for others to keep off. */
   readonly names: ReadonlySet<string>;
   /** Waits until they are served, and remembers by which objects. */
-  readonly remember: (readUid: (name: string) => Promise<string | undefined>) => Promise<void>;
-  /** Whether the object with this name is the one that was remembered. */
-  readonly isSame: (name: string, uid: string | undefined) => boolean;
+  readonly remember: () => Promise<void>;
+  /** Names of those that are not by the object that was remembered. */
+  readonly replaced: () => Promise<string[]>;
 }
 
-/** Registers and tags them. */
+/** Registers them, with these tags. @param suffix makes the models' names differ from all others */
 export async function registerBystanders(
   trackingUri: string,
-  tagKey: string,
-  namespace: string,
-): Promise<Bystanders & { readonly model: string }> {
+  suffix: string,
+  tagKeys: readonly string[],
+): Promise<BystandingModels> {
   const registry = openRegistry(trackingUri);
-  const model = `bystander ${namespace}`;
+  const tags = Object.fromEntries(tagKeys.map(key => [key, "true"]));
+  // The second is a label value as it is.
+  const models = [`bystander ${suffix}`, `bystander-${suffix}`] as const;
   const keys: ModelVersionKey[] = [];
-  while (keys.length < BYSTANDERS) keys.push(await registry.register(model, "s3://models/quiet", { [tagKey]: "true" }));
+  while (keys.length < VERSIONS) keys.push(await registry.register(models[0], BYSTANDERS_SOURCE, tags));
+  const plain = await registry.register(models[1], BYSTANDERS_SOURCE, tags);
+  const paused = await registry.register(models[1], BYSTANDERS_SOURCE, tags);
+  const released = await registry.register(models[1], BYSTANDERS_SOURCE, tags);
+  return { models, keys: [...keys, plain, paused, released], formerly: [...keys.slice(0, 1), plain], paused, released };
+}
+
+/**
+ * Watches over the services of versions that nobody touches. Whatever goes wrong around them, they must stay the very same
+ * objects: one that was deleted and made again looks right in the end, and was down meanwhile.
+ */
+export function bystandersIn(
+  namespace: string,
+  keys: readonly ModelVersionKey[],
+  readUid: (name: string) => Promise<string | undefined>,
+): Bystanders {
   const names = new Set(keys.map(key => inferenceServiceName(key, namespace)));
   const uids = new Map<string, string>();
   return {
-    model,
     names,
-    async remember(readUid) {
+    async remember() {
       for (const name of names) uids.set(name, await waitFor(`the service ${name}`, () => readUid(name), 60_000));
     },
-    isSame: (name, uid) => uids.get(name) === uid,
+    async replaced() {
+      const found: string[] = [];
+      for (const [name, uid] of uids) if ((await readUid(name)) !== uid) found.push(name);
+      return found;
+    },
   };
 }

@@ -1,13 +1,14 @@
 import { KubernetesError } from "../../capabilities/kubernetes/api-server";
 import type { ApiServer, ApiServerRequest } from "../../capabilities/kubernetes/api-server";
-import { MANAGED_BY, MANAGED_BY_LABEL } from "../../capabilities/kserve/identity";
+import { identityLabels, MANAGED_BY, MANAGED_BY_LABEL } from "../../capabilities/kserve/identity";
+import { MANAGEMENT_ANNOTATION } from "../../capabilities/kserve/management";
 import { inferenceServiceName } from "../../capabilities/kserve/names";
 import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
 import type { ForeignObjects, OwnedObject } from "./foreign-objects";
 import type { EditName, ForeignVariant, ObjectOperation } from "./operations";
 
 /** What each manual change sends, as a merge patch. */
-const EDITS: Readonly<Record<EditName, unknown>> = {
+const EDITS: Readonly<Record<EditName, object>> = {
   "storage URI": { spec: { predictor: { model: { storageUri: "s3://somebody/else" } } } },
   "memory limit": { spec: { predictor: { model: { resources: { limits: { memory: "3Gi" } } } } } },
   "protocol removed": { spec: { predictor: { model: { protocolVersion: null } } } },
@@ -21,9 +22,15 @@ const EDITS: Readonly<Record<EditName, unknown>> = {
   "source annotation removed": { metadata: { annotations: { "mlflow.source": null } } },
   // This makes it another's: by its annotations it is not found any more.
   "model annotation changed": { metadata: { annotations: { "mlflow.model": "another" } } },
+  "identity annotations removed": { metadata: { annotations: { "mlflow.model": null, "mlflow.version": null } } },
 };
 
+const MANAGEMENT = { pause: "paused", release: "released", unpause: null } as const;
+
 const SOMEBODY = "somebody";
+
+/** How the Python client of the listener before this module names itself. */
+const FORMER_LISTENER = "OpenAPI-Generator";
 
 /**
  * Other people who write to the cluster, with the API server itself and without the module's admission: that would
@@ -31,9 +38,19 @@ const SOMEBODY = "somebody";
  */
 export interface ClusterDriver {
   /** @returns false when there is no object, or it has gone meanwhile. @throws KubernetesError */
-  change: (operation: ObjectOperation) => Promise<boolean>;
+  change: (operation: Exclude<ObjectOperation, { kind: "relabel" }>) => Promise<boolean>;
+  /** Gives an object the labels of this version's service. @returns false as {@link change} does. @throws KubernetesError */
+  relabel: (object: number, key: ModelVersionKey) => Promise<boolean>;
   /** @returns false when there was an object of that name already. @throws KubernetesError */
   createForeign: (key: ModelVersionKey, variant: ForeignVariant) => Promise<boolean>;
+  /**
+   * Makes a version's service as the listener before this module did.
+   *
+   * @returns false when there was an object of that name already. @throws KubernetesError
+   */
+  createAsFormerListener: (key: ModelVersionKey, storageUri: string) => Promise<boolean>;
+  /** Changes a version's service by hand, and has the module leave it so. @throws KubernetesError */
+  takeOver: (key: ModelVersionKey, how: "pause" | "release") => Promise<void>;
   /** Looks at what became of writes that got no answer because the API server was killed. @throws KubernetesError */
   settleUnanswered: () => Promise<void>;
 }
@@ -77,6 +94,12 @@ export function createClusterDriver(
     return live[number % Math.max(1, live.length)];
   };
 
+  const create = async (name: string, body: unknown, fieldManager = SOMEBODY): Promise<boolean> => {
+    const made = await write(name, { method: "POST", path: collection, body, query: { fieldManager } });
+    if (made !== undefined) foreign.written(made, true);
+    return made !== undefined;
+  };
+
   return {
     async change(operation) {
       const object = await pick(operation.object);
@@ -89,6 +112,12 @@ export function createClusterDriver(
           return await patch(name, { metadata: { labels: { [MANAGED_BY_LABEL]: null } } });
         case "put label on":
           return await patch(name, { metadata: { labels: { [MANAGED_BY_LABEL]: MANAGED_BY } } });
+        case "pause":
+        case "release":
+        case "unpause":
+          return await patch(name, {
+            metadata: { annotations: { [MANAGEMENT_ANNOTATION]: MANAGEMENT[operation.kind] } },
+          });
         case "delete object": {
           const body = { apiVersion: "v1", kind: "DeleteOptions", preconditions: { uid } };
           const gone = await write(name, { method: "DELETE", path: `${collection}/${name}`, query: {}, body }, uid);
@@ -100,10 +129,22 @@ export function createClusterDriver(
 
     async createForeign(key, variant) {
       const name = inferenceServiceName(key, namespace);
-      const body = foreignObject(name, namespace, variant);
-      const made = await write(name, { method: "POST", path: collection, body });
-      if (made !== undefined) foreign.written(made, true);
-      return made !== undefined;
+      return await create(name, foreignObject(name, namespace, variant));
+    },
+
+    async createAsFormerListener(key, storageUri) {
+      const name = inferenceServiceName(key, namespace);
+      return await create(name, formerListenersObject(name, namespace, key, storageUri), FORMER_LISTENER);
+    },
+
+    async takeOver(key, how) {
+      const metadata = { annotations: { [MANAGEMENT_ANNOTATION]: MANAGEMENT[how] } };
+      await patch(inferenceServiceName(key, namespace), { ...EDITS["memory limit"], metadata });
+    },
+
+    async relabel(number, key) {
+      const name = (await pick(number))?.metadata.name;
+      return name !== undefined && (await patch(name, { metadata: { labels: identityLabels(key) } }));
     },
 
     async settleUnanswered() {
@@ -131,5 +172,15 @@ function foreignObject(name: string, namespace: string, variant: ForeignVariant)
     kind: "InferenceService",
     metadata: { name, namespace, labels, annotations: { note: "theirs" } },
     spec: { predictor },
+  };
+}
+
+function formerListenersObject(name: string, namespace: string, key: ModelVersionKey, storageUri: string): unknown {
+  const model = { modelFormat: { name: "mlflow" }, protocolVersion: "v2", storageUri };
+  return {
+    apiVersion: "serving.kserve.io/v1beta1",
+    kind: "InferenceService",
+    metadata: { name, namespace, labels: identityLabels(key) },
+    spec: { predictor: { model } },
   };
 }

@@ -1,7 +1,6 @@
 import { randomInt } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { startMlflow } from "../testbed";
-import type { MlflowServer } from "../testbed";
 import { openLane } from "./lane";
 import type { Lane } from "./lane";
 import { explain } from "./report";
@@ -10,20 +9,26 @@ import { converged, runSeed } from "./run-seed";
 /** The same each time, and one that nobody has tried yet. */
 const SEEDS = [1, 2, 3, randomInt(1000, 0x7fffffff)];
 
-let mlflow: MlflowServer;
 let lane: Lane;
 
 beforeAll(async () => {
   // An MLflow of its own: this one is frozen now and then, and all that is in it is looked at. The cluster is shared
   // with other tests, so its parts stay untouched.
-  mlflow = await startMlflow({ python: inject("python"), logDirectory: inject("logDirectory"), workers: 2 });
+  const options = { python: inject("python"), logDirectory: inject("logDirectory") };
+  const [mlflow, empty] = await Promise.all([
+    startMlflow({ ...options, workers: 2 }),
+    startMlflow({ ...options, workers: 1 }),
+  ]);
   lane = await openLane({
     kubeconfig: inject("kubeconfig"),
     kubectl: inject("kubectl"),
     logDirectory: inject("logDirectory"),
     mlflowTrackingUri: mlflow.trackingUri,
+    emptyTrackingUri: empty.trackingUri,
     parts: { mlflow: mlflow.part },
-    stop: () => mlflow.part.stop(),
+    stop: async () => {
+      await Promise.all([mlflow.part.stop(), empty.part.stop()]);
+    },
   });
 }, 180_000);
 

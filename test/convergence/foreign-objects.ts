@@ -1,4 +1,5 @@
 import { keyOf, MANAGED_BY } from "../../capabilities/kserve/identity";
+import { MANAGEMENT_ANNOTATION } from "../../capabilities/kserve/management";
 
 /** The part of an InferenceService that its owner writes, and what tells it from others. */
 export interface OwnedObject {
@@ -15,10 +16,10 @@ export interface OwnedObject {
   readonly spec: unknown;
 }
 
-/** An object that is not the module's, as its owner left it. */
+/** An object that is not the module's, or that a person told it to leave alone, as its owner left it. */
 export interface ForeignObject {
   readonly left: OwnedObject;
-  /** false: the module made it, and somebody took it over. */
+  /** false: the module made it or took it over once, and somebody has it now. */
   readonly madeByOthers: boolean;
 }
 
@@ -31,10 +32,15 @@ export interface ForeignObjects {
   /** What is there where a write of somebody else's got no answer: it may have been done, or not. */
   found: (object: OwnedObject) => void;
   readonly all: readonly ForeignObject[];
+  /** Whether somebody else wrote the object with this uid, ever. */
+  readonly hasWritten: (uid: string) => boolean;
 }
 
-export function createForeignObjects(): ForeignObjects {
-  const byUid = new Map<string, ForeignObject & { readonly isForeign: boolean }>();
+/** @param isOurs whether the module may take an object for its own, now or once it knows of its version */
+export function createForeignObjects(
+  isOurs: (metadata: OwnedObject["metadata"]) => boolean = metadata => keyOf(metadata) !== undefined,
+): ForeignObjects {
+  const byUid = new Map<string, ForeignObject>();
   const gone = new Set<string>();
   const objects: ForeignObjects = {
     written(object, created) {
@@ -46,8 +52,7 @@ export function createForeignObjects(): ForeignObjects {
       if (before !== undefined && revisionOf(before.left) > revisionOf(object)) return;
       byUid.set(uid, {
         left: object,
-        madeByOthers: created || before?.madeByOthers === true,
-        isForeign: keyOf(object.metadata) === undefined,
+        madeByOthers: (created || before?.madeByOthers === true) && !isOurs(object.metadata),
       });
     },
     deleted(uid) {
@@ -61,10 +66,16 @@ export function createForeignObjects(): ForeignObjects {
       objects.written(object, !isModules);
     },
     get all() {
-      return [...byUid.values()].filter(({ isForeign }) => isForeign);
+      return [...byUid.values()].filter(({ left: { metadata } }) => !isOurs(metadata) || isLeftAlone(metadata));
     },
+    hasWritten: uid => byUid.has(uid),
   };
   return objects;
+}
+
+/** Whether a person told the module to keep its hands off. */
+export function isLeftAlone({ annotations }: OwnedObject["metadata"]): boolean {
+  return (annotations?.[MANAGEMENT_ANNOTATION] ?? "") !== "";
 }
 
 function revisionOf(object: OwnedObject): bigint {

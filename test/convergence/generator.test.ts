@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { keyOf, MANAGED_BY, MANAGED_BY_LABEL } from "../../capabilities/kserve/identity";
+import { identityLabels, keyOf, MANAGED_BY, MANAGED_BY_LABEL } from "../../capabilities/kserve/identity";
 import { inferenceServiceName } from "../../capabilities/kserve/names";
-import type { ForeignObject, OwnedObject } from "./foreign-objects";
+import type { ForeignObject, ForeignObjects, OwnedObject } from "./foreign-objects";
 import { createForeignObjects } from "./foreign-objects";
 import { generatePlan } from "./generator";
 import type { Plan } from "./operations";
@@ -14,6 +14,9 @@ const OPTIONS = { duration: 4000, steps: [40, 80], pausable: ["mlflow"], restart
 const KINDS = [
   "API server faults",
   "MLflow faults",
+  "another registry",
+  "change template",
+  "create as former listener",
   "create foreign",
   "create foreign while tagging",
   "create version",
@@ -27,9 +30,12 @@ const KINDS = [
   "flip tag",
   "forge delivery",
   "kill replica",
+  "pause",
   "pause part",
   "put label on",
   "register again",
+  "relabel",
+  "release",
   "rename model",
   "replace model",
   "replay delivery",
@@ -38,6 +44,7 @@ const KINDS = [
   "set tag",
   "take label off",
   "terminate replica",
+  "unpause",
 ];
 
 describe("a plan", () => {
@@ -74,7 +81,7 @@ describe("a plan", () => {
 
 const NAMESPACE = "models";
 const version = (number: string) => ({
-  ...{ model: "iris", version: number, source: "s3://a/b", runId: "", status: "READY" },
+  ...{ model: "iris", version: number, source: "s3://a/b", runId: "", status: "READY", createdAt: 0 },
   tags: new Map([["deploy", "true"]]),
 });
 const ours = (number: string, changes: Partial<OwnedObject["metadata"]> = {}): OwnedObject => ({
@@ -90,12 +97,37 @@ const ours = (number: string, changes: Partial<OwnedObject["metadata"]> = {}): O
   spec: {},
 });
 const kindsOf = (live: readonly OwnedObject[], foreign: readonly ForeignObject[] = []): string[] =>
-  judgeSets([version("1")], live, foreign, NAMESPACE).differences.map(({ kind }) => kind);
+  judgeSets([version("1")], live, knownAs(foreign), NAMESPACE).differences.map(({ kind }) => kind);
+const knownAs = (all: readonly ForeignObject[]): Pick<ForeignObjects, "all" | "hasWritten"> => ({
+  all,
+  hasWritten: uid => all.some(({ left }) => left.metadata.uid === uid),
+});
 
 describe("the judgement", () => {
   it("is content with exactly what is tagged", () => {
     expect(keyOf(ours("1").metadata)).toEqual({ model: "iris", version: "1" });
     expect(kindsOf([ours("1")])).toEqual([]);
+  });
+
+  it("leaves what a person took over to them, tagged or not, and sees when it is touched", () => {
+    for (const number of ["1", "2"]) {
+      const annotations = { "mlflow.model": "iris", "mlflow.version": number, "mlflow.management": "paused" };
+      const paused = ours(number, { annotations });
+      const others = number === "1" ? [] : [ours("1")];
+      const foreign = [{ left: paused, madeByOthers: false }];
+      expect(kindsOf([paused, ...others], foreign)).toEqual([]);
+      expect(kindsOf([{ ...paused, spec: { changed: true } }, ...others], foreign)).toEqual(["foreign object touched"]);
+      expect(kindsOf(others, foreign)).toContain("foreign object touched");
+    }
+  });
+
+  it("counts what the former listener made as ours, but no other version's", () => {
+    const labels = identityLabels(version("1"));
+    expect(kindsOf([ours("1", { labels, annotations: {} })])).toEqual([]);
+    expect(kindsOf([ours("1"), ours("2", { labels: identityLabels(version("2")), annotations: {} })])).toEqual([
+      "extra",
+    ]);
+    expect(kindsOf([ours("1", { labels: identityLabels(version("2")), annotations: {} })])).toEqual(["unknown object"]);
   });
 
   it("sees what is missing and what is too much", () => {
@@ -126,6 +158,22 @@ describe("foreign objects", () => {
     expect(foreign.all).toEqual([]);
   });
 
+  it("include what a person told the module to leave alone", () => {
+    const foreign = createForeignObjects();
+    const annotations = { "mlflow.model": "iris", "mlflow.version": "1", "mlflow.management": "released" };
+    foreign.written(ours("1", { annotations, resourceVersion: "11" }), false);
+    expect(foreign.all).toHaveLength(1);
+    foreign.written(ours("1", { resourceVersion: "12" }), false);
+    expect(foreign.all).toEqual([]);
+  });
+
+  it("may have fields of the module's when they once were its own", () => {
+    const foreign = createForeignObjects();
+    foreign.written(ours("1", { labels: identityLabels(version("1")), annotations: {}, resourceVersion: "11" }), true);
+    foreign.written(ours("1", { labels: {}, annotations: {}, resourceVersion: "12" }), false);
+    expect(foreign.all.map(({ madeByOthers }) => madeByOthers)).toEqual([false]);
+  });
+
   it("are forgotten when their owner deletes them", () => {
     const foreign = createForeignObjects();
     foreign.written(ours("1", { labels: {} }), true);
@@ -137,7 +185,7 @@ describe("foreign objects", () => {
     const foreign = createForeignObjects();
     const theirs = ours("1", { labels: {}, resourceVersion: "7" });
     foreign.found(theirs);
-    expect(foreign.all).toEqual([{ left: theirs, madeByOthers: true, isForeign: true }]);
+    expect(foreign.all).toEqual([{ left: theirs, madeByOthers: true }]);
 
     foreign.found(ours("1", { labels: {}, resourceVersion: "8", managedFields: [{ manager: MANAGED_BY }] }));
     expect(foreign.all.map(({ left }) => left)).toEqual([theirs]);

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { collidingModelNames, modelName } from "../arbitraries";
 import type { PartName } from "../testbed";
 import { EDIT_NAMES } from "./operations";
+import { TEMPLATE_NAMES } from "./templates";
 import type { Operation, Plan, Step, VersionReference } from "./operations";
 import { createRandom } from "./random";
 import type { Random } from "./random";
@@ -65,7 +66,8 @@ export function generatePlan(seed: number, options: PlanOptions): Plan {
   }
   steps.push(...faultWindows(random.fork(), options.duration));
   steps.sort((one, other) => one.at - other.at);
-  return { seed, models, steps, faultSeed: random.integer(0, 0xffffffff) };
+  // Two more processes: not in every run.
+  return { seed, models, steps, faultSeed: random.integer(0, 0xffffffff), hasNeighbour: random.chance(0.4) };
 }
 
 const WINDOW_KINDS = ["MLflow faults", "API server faults", "delivery faults"] as const;
@@ -117,7 +119,7 @@ function operationsOf(random: Random, options: PlanOptions): () => Operation {
     [20, () => ({ kind: "set tag", of: of(), value: random.weighted(TAG_VALUES) })],
     [10, () => ({ kind: "delete tag", of: of() })],
     [4, () => ({ kind: "flip tag", of: of(), times: between(2, 6), value: random.weighted(TAG_VALUES) })],
-    [1, () => ({ kind: "set other tag", of: of(), value: "true" })],
+    [3, () => ({ kind: "set other tag", of: of(), value: random.pick(["true", "true", "false"]) })],
     [3, () => ({ kind: "delete version", of: of() })],
     [3, () => ({ kind: "register again", of: of(), as: model(), source: sourceOf(random), tag: "true" })],
     [
@@ -136,7 +138,14 @@ function operationsOf(random: Random, options: PlanOptions): () => Operation {
     [2, () => ({ kind: "put label on", object: object() })],
     [3, () => ({ kind: "create foreign", of: of(), variant: random.pick(variants) })],
     [3, () => ({ kind: "create foreign while tagging", of: of(), variant: random.pick(variants) })],
+    [4, () => ({ kind: "create as former listener", of: of(), source: sourceOf(random) })],
+    [3, () => ({ kind: "relabel", object: object(), of: of() })],
+    [4, () => ({ kind: "pause", object: object() })],
+    [1, () => ({ kind: "release", object: object() })],
+    [2, () => ({ kind: "unpause", object: object() })],
     [1, () => ({ kind: "cut watches" })],
+    [2, () => ({ kind: "another registry", milliseconds: between(200, 2500), bystander: between(0, 6) })],
+    [0.7, () => ({ kind: "change template", template: random.pick(TEMPLATE_NAMES) })],
     [2, () => ({ kind: "kill replica", replica: between(0, REPLICAS - 1), downFor: between(0, 1000) })],
     [1, () => ({ kind: "terminate replica", replica: between(0, REPLICAS - 1), downFor: between(0, 500) })],
     [2, () => ({ kind: "replay delivery", age: random.pick([0, 0, 30, 299, 310, 3600]), which: between(0, 100) })],

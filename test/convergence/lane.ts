@@ -10,6 +10,8 @@ export interface Lane {
   readonly kubeconfig: string;
   readonly kubectl: Kubectl;
   readonly trackingUri: string;
+  /** Another MLflow, in which there are no models. */
+  readonly emptyTrackingUri: string;
   /** Parts that may be paused and restarted; a test that shares its cluster with others has no right to all. */
   readonly parts: Testbed["parts"];
   readonly logDirectory: string;
@@ -27,6 +29,7 @@ export async function startLane(progress: (message: string) => void): Promise<La
   const options = testbedOptionsFrom([], process.env);
   const mlflow =
     options.mlflowTrackingUri === undefined ? await startMlflow({ workers: MLFLOW_WORKERS, progress }) : undefined;
+  const empty = await startMlflow({ workers: 1, progress });
   const testbed = await startTestbed({
     ...options,
     ...(mlflow === undefined ? {} : { mlflowTrackingUri: mlflow.trackingUri }),
@@ -34,18 +37,19 @@ export async function startLane(progress: (message: string) => void): Promise<La
   });
   progress(`The testbed is ready. Its logs: ${testbed.logDirectory}`);
   const stop = async (): Promise<void> => {
-    await Promise.all([mlflow?.part.stop(), testbed.stop()]);
+    await Promise.all([mlflow?.part.stop(), empty.part.stop(), testbed.stop()]);
   };
   const parts = mlflow === undefined ? testbed.parts : { ...testbed.parts, mlflow: mlflow.part };
-  return await openLane({ ...testbed, parts, stop });
+  return await openLane({ ...testbed, emptyTrackingUri: empty.trackingUri, parts, stop });
 }
 
 /** Prepares systems that run, once. */
 export async function openLane(
-  systems: Pick<Testbed, "kubeconfig" | "kubectl" | "mlflowTrackingUri" | "parts" | "logDirectory" | "stop">,
+  systems: Pick<Testbed, "kubeconfig" | "kubectl" | "mlflowTrackingUri" | "parts" | "logDirectory" | "stop"> &
+    Pick<Lane, "emptyTrackingUri">,
 ): Promise<Lane> {
   const kubectl = kubectlFor(systems.kubectl, systems.kubeconfig, tmpdir());
   await installPeprStore(kubectl, systems.kubeconfig);
-  const { kubeconfig, parts, logDirectory, mlflowTrackingUri: trackingUri, stop } = systems;
-  return { kubeconfig, kubectl, trackingUri, parts, logDirectory, stop };
+  const { kubeconfig, parts, logDirectory, mlflowTrackingUri: trackingUri, emptyTrackingUri, stop } = systems;
+  return { kubeconfig, kubectl, trackingUri, emptyTrackingUri, parts, logDirectory, stop };
 }

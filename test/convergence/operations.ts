@@ -1,4 +1,5 @@
 import type { PartName } from "../testbed";
+import type { TemplateName } from "./templates";
 
 /**
  * A model version as a plan names it: the how-manieth model, and the how-manieth of the versions that were made of it so
@@ -16,7 +17,7 @@ export type RegistryOperation =
   | { readonly kind: "delete tag"; readonly of: VersionReference }
   /** Sets and takes away the tag in turn, as fast as MLflow answers; the last value is the given one. */
   | { readonly kind: "flip tag"; readonly of: VersionReference; readonly times: number; readonly value: string }
-  /** A tag with another key, which must not matter. */
+  /** A tag with another key, which must not matter; it deploys for the other installation, where there is one. */
   | { readonly kind: "set other tag"; readonly of: VersionReference; readonly value: string }
   | { readonly kind: "delete version"; readonly of: VersionReference }
   /** What people do to rename: deletes the version and registers its artifacts again elsewhere. */
@@ -39,13 +40,19 @@ export type ObjectOperation =
   | { readonly kind: "delete object"; readonly object: number }
   /** Takes our label off, or puts it on: on an object of ours that was disowned, or on a foreign one. */
   | { readonly kind: "take label off"; readonly object: number }
-  | { readonly kind: "put label on"; readonly object: number };
+  | { readonly kind: "put label on"; readonly object: number }
+  /** Sets the labels that say what an object serves to those of a version, its own or another. */
+  | { readonly kind: "relabel"; readonly object: number; readonly of: VersionReference }
+  /** Has the module keep its hands off for a while, for good, or no longer. */
+  | { readonly kind: "pause" | "release" | "unpause"; readonly object: number };
 
 /** Objects that others make, with the very name that the version's service has or would have. */
 export type ForeignOperation =
   | { readonly kind: "create foreign"; readonly of: VersionReference; readonly variant: ForeignVariant }
   /** The same, at the moment at which the version is tagged. */
-  | { readonly kind: "create foreign while tagging"; readonly of: VersionReference; readonly variant: ForeignVariant };
+  | { readonly kind: "create foreign while tagging"; readonly of: VersionReference; readonly variant: ForeignVariant }
+  /** Makes the version's service as the listener before this module did: labels, no annotations, another field manager. */
+  | { readonly kind: "create as former listener"; readonly of: VersionReference; readonly source: string };
 
 /** Somebody's InferenceService: of another model, with our label besides, or one that has no field in common with ours. */
 export type ForeignVariant = "other model" | "with our label" | "own container";
@@ -63,6 +70,7 @@ export const EDIT_NAMES = [
   "digest changed",
   "source annotation removed",
   "model annotation changed",
+  "identity annotations removed",
 ] as const;
 export type EditName = (typeof EDIT_NAMES)[number];
 
@@ -72,6 +80,13 @@ export type FaultOperation =
   | { readonly kind: "API server faults"; readonly probability: number; readonly milliseconds: number }
   | { readonly kind: "delivery faults"; readonly probability: number; readonly milliseconds: number }
   | { readonly kind: "cut watches" }
+  /**
+   * For a while the module's address of MLflow leads to another MLflow, which is empty; a delivery about a version that
+   * nobody touches comes meanwhile.
+   */
+  | { readonly kind: "another registry"; readonly milliseconds: number; readonly bystander: number }
+  /** All replicas are started again, one after the other, with this template, which stays. */
+  | { readonly kind: "change template"; readonly template: TemplateName }
   | { readonly kind: "kill replica"; readonly replica: number; readonly downFor: number }
   | { readonly kind: "terminate replica"; readonly replica: number; readonly downFor: number }
   | { readonly kind: "pause part"; readonly part: PartName; readonly milliseconds: number }
@@ -98,4 +113,6 @@ export interface Plan {
   readonly steps: readonly Step[];
   /** Decides about each request and delivery while a window of faults is open. */
   readonly faultSeed: number;
+  /** Whether another installation of the module is at work beside. */
+  readonly hasNeighbour: boolean;
 }

@@ -1,7 +1,14 @@
-import { readFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
+import { KubernetesError } from "../../capabilities/kubernetes/api-server";
 import type { ApiServer } from "../../capabilities/kubernetes/api-server";
-import { keyOf, MANAGED_BY } from "../../capabilities/kserve/identity";
+import {
+  BOOKKEEPING_ANNOTATIONS,
+  BOOKKEEPING_LABELS,
+  hasLostAnnotations,
+  keyOf,
+  MANAGED_BY,
+  serves,
+} from "../../capabilities/kserve/identity";
 import { inferenceServiceName } from "../../capabilities/kserve/names";
 import { compileTemplate } from "../../capabilities/template/rendering";
 import type { CompiledTemplate, InferenceServiceObject } from "../../capabilities/template/rendering";
@@ -14,7 +21,11 @@ import { parseSettings } from "../../capabilities/configuration/settings";
 import type { Settings } from "../../capabilities/configuration/settings";
 import { createArtifactLocator } from "../../capabilities/reconciliation/artifact-locator";
 import { desiredObject } from "../../capabilities/reconciliation/desired-object";
-import type { ForeignObject, OwnedObject } from "./foreign-objects";
+import { isLeftAlone } from "./foreign-objects";
+import type { ForeignObject, ForeignObjects, OwnedObject } from "./foreign-objects";
+
+/** Statuses with which the API server or admission refuses an object for good. */
+const REFUSALS: readonly number[] = [400, 403, 422];
 
 /** One way in which the cluster is not what MLflow says. */
 export interface Difference {
@@ -30,6 +41,8 @@ export interface Judgement {
   readonly tagged: number;
   /** Those of them whose name is taken by a foreign object. */
   readonly blocked: number;
+  /** Those of them whose service a person told the module to leave alone. */
+  readonly handsOff: number;
 }
 
 export interface OracleOptions {
@@ -39,17 +52,16 @@ export interface OracleOptions {
   readonly tagKey: string;
   /** The environment of the module: settings with their prefix. */
   readonly environment: Readonly<Record<string, string>>;
+  /** The YAML of the template that the module has now. */
+  readonly template: () => string;
 }
-
-/** The one that the module has built in. */
-const TEMPLATE = "templates/inference-service.yaml.txt";
 
 /**
  * Says what is wrong, from the systems themselves and without the module's own search, decision and comparison: MLflow
  * is walked through in full, and what an object should be is asked of the API server.
  */
 export interface Oracle {
-  judge: (foreign: readonly ForeignObject[]) => Promise<Judgement>;
+  judge: (foreign: Pick<ForeignObjects, "all" | "hasWritten">) => Promise<Judgement>;
   /** How many objects that are not the module's are on their way out. */
   foreignDeletions: () => Promise<number>;
 }
@@ -64,23 +76,39 @@ export function createOracle(options: OracleOptions): Oracle {
   });
   const reader = createMlflowReader(transport);
   const settings = parseSettings(options.environment);
-  const template = compileTemplate(readFileSync(TEMPLATE, "utf8"), TEMPLATE);
 
-  const compare = async (version: ModelVersion, live: OwnedObject): Promise<Difference[]> => {
-    const desired = await freshRender(reader, version, namespace, settings, template);
-    const metadata = { ...desired.metadata, uid: live.metadata.uid };
-    const applied = (
-      await apiServer({
+  /** What the object would be after an Apply; undefined where it is refused. */
+  const dryRun = async (
+    desired: InferenceServiceObject,
+    { metadata }: OwnedObject,
+  ): Promise<OwnedObject | undefined> => {
+    try {
+      const { body } = await apiServer({
         method: "PATCH",
-        path: `${collection}/${live.metadata.name}`,
+        path: `${collection}/${metadata.name}`,
         query: { fieldManager: MANAGED_BY, force: "true", dryRun: "All" },
         contentType: "application/apply-patch+yaml",
-        body: { ...desired, metadata },
-      })
-    ).body as OwnedObject;
-    if (isDeepStrictEqual(ownedPart(live), ownedPart(applied))) return [];
-    const detail = `is ${JSON.stringify(ownedPart(live))}, should be ${JSON.stringify(ownedPart(applied))}`;
-    return [{ kind: "different", name: live.metadata.name, detail }];
+        body: { ...desired, metadata: { ...desired.metadata, uid: metadata.uid } },
+      });
+      return body as OwnedObject;
+    } catch (error) {
+      if (error instanceof KubernetesError && REFUSALS.includes(error.status)) return undefined;
+      throw error;
+    }
+  };
+
+  const compare = async (version: ModelVersion, live: OwnedObject): Promise<Difference[]> => {
+    const different = (detail: string): Difference[] => [{ kind: "different", name: live.metadata.name, detail }];
+    const template = compileTemplate(options.template(), "the template");
+    const applied = await dryRun(await freshRender(reader, version, namespace, settings, template), live);
+    if (applied === undefined) {
+      // Somebody's own, which does not go together with ours: that is theirs to mend.
+      return isWrittenByModule(live) ? different("the API server refuses what it should be") : [];
+    }
+    if (hasLostAnnotations(live.metadata) && keyOf(live.metadata) === undefined) return different("it has no identity");
+    const [is, should] = [withoutBookkeeping(live), withoutBookkeeping(applied)];
+    if (isDeepStrictEqual(is, should)) return [];
+    return different(`is ${JSON.stringify(is)}, should be ${JSON.stringify(should)}`);
   };
 
   const listAll = async (): Promise<OwnedObject[]> =>
@@ -97,9 +125,9 @@ export function createOracle(options: OracleOptions): Oracle {
       const [versions, all] = await Promise.all([walk(transport), listAll()]);
       const tagged = versions.filter(version => isTagged(version, tagKey));
       const live = all.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
-      const { differences, ours, blocked } = judgeSets(tagged, live, foreign, namespace);
+      const { differences, ours, blocked, handsOff } = judgeSets(tagged, live, foreign, namespace);
       const different = await Promise.all(ours.map(([version, object]) => compare(version, object)));
-      return { differences: [...differences, ...different.flat()], tagged: tagged.length, blocked };
+      return { differences: [...differences, ...different.flat()], tagged: tagged.length, blocked, handsOff };
     },
   };
 }
@@ -108,35 +136,34 @@ export function createOracle(options: OracleOptions): Oracle {
 export function judgeSets(
   tagged: readonly ModelVersion[],
   live: readonly OwnedObject[],
-  foreign: readonly ForeignObject[],
+  foreign: Pick<ForeignObjects, "all" | "hasWritten">,
   namespace: string,
-): { differences: Difference[]; ours: [ModelVersion, OwnedObject][]; blocked: number } {
+): { differences: Difference[]; ours: [ModelVersion, OwnedObject][]; blocked: number; handsOff: number } {
   const differences: Difference[] = [];
   const ours: [ModelVersion, OwnedObject][] = [];
   const byName = new Map(live.map(object => [object.metadata.name, object]));
   const wanted = new Set<string>();
-  let blocked = 0;
+  let [blocked, handsOff] = [0, 0];
   for (const version of tagged) {
     const name = inferenceServiceName(version, namespace);
     wanted.add(name);
     const object = byName.get(name);
-    const key = object && keyOf(object.metadata);
     if (object === undefined) differences.push({ kind: "missing", name, detail: `${formatKey(version)} is tagged` });
-    else if (key === undefined || formatKey(key) !== formatKey(version)) blocked++;
+    else if (!serves(object.metadata, version)) blocked++;
+    else if (isLeftAlone(object.metadata)) handsOff++;
     else ours.push([version, object]);
   }
-  const foreignUids = new Set(foreign.map(({ left }) => left.metadata.uid));
   for (const { metadata } of live) {
     const key = keyOf(metadata);
-    if (key !== undefined && !wanted.has(metadata.name)) {
+    if (key !== undefined && !wanted.has(metadata.name) && !isLeftAlone(metadata)) {
       differences.push({ kind: "extra", name: metadata.name, detail: `${formatKey(key)} is not tagged` });
     }
-    if (key === undefined && !foreignUids.has(metadata.uid)) {
+    if (key === undefined && !foreign.hasWritten(metadata.uid)) {
       differences.push({ kind: "unknown object", name: metadata.name, detail: JSON.stringify(metadata) });
     }
   }
-  for (const one of foreign) differences.push(...foreignDifferences(one, byName.get(one.left.metadata.name)));
-  return { differences, ours, blocked };
+  for (const one of foreign.all) differences.push(...foreignDifferences(one, byName.get(one.left.metadata.name)));
+  return { differences, ours, blocked, handsOff };
 }
 
 function foreignDifferences({ left, madeByOthers }: ForeignObject, live: OwnedObject | undefined): Difference[] {
@@ -147,15 +174,27 @@ function foreignDifferences({ left, madeByOthers }: ForeignObject, live: OwnedOb
   if (!isDeepStrictEqual(ownedPart(live), ownedPart(left))) {
     return touched(`was ${JSON.stringify(ownedPart(left))}, is ${JSON.stringify(ownedPart(live))}`);
   }
-  const writers = live.metadata.managedFields ?? [];
-  return madeByOthers && writers.some(({ manager }) => manager === MANAGED_BY)
-    ? touched("the module owns fields of it")
-    : [];
+  return madeByOthers && isWrittenByModule(live) ? touched("the module owns fields of it") : [];
+}
+
+function isWrittenByModule({ metadata }: OwnedObject): boolean {
+  return metadata.managedFields?.some(({ manager }) => manager === MANAGED_BY) === true;
 }
 
 /** What people and the module write; the rest is KServe's. */
 function ownedPart({ metadata, spec }: OwnedObject): unknown {
   return { labels: metadata.labels ?? {}, annotations: metadata.annotations ?? {}, spec };
+}
+
+/** {@link ownedPart} without what is only told, and no reason to write to an object. */
+function withoutBookkeeping({ metadata, spec }: OwnedObject): unknown {
+  const without = (map: Readonly<Record<string, string>> = {}, keys: readonly string[]) =>
+    Object.fromEntries(Object.entries(map).filter(([key]) => !keys.includes(key)));
+  return {
+    labels: without(metadata.labels, BOOKKEEPING_LABELS),
+    annotations: without(metadata.annotations, BOOKKEEPING_ANNOTATIONS),
+    spec,
+  };
 }
 
 async function freshRender(
@@ -165,13 +204,17 @@ async function freshRender(
   settings: Settings,
   template: CompiledTemplate,
 ): Promise<InferenceServiceObject> {
-  const location = await createArtifactLocator(reader, { storageUriBase: settings.STORAGE_URI_BASE })(version);
-  return desiredObject(version, location, namespace, template, {
+  const storage = { storageUriBase: settings.STORAGE_URI_BASE };
+  const needsExperiment = template.uses("experiment_id");
+  const location = await createArtifactLocator(reader, storage, { needsExperiment })(version);
+  const resources = {
     cpuRequest: settings.PREDICTOR_CPU_REQUEST,
     cpuLimit: settings.PREDICTOR_CPU_LIMIT,
     memoryRequest: settings.PREDICTOR_MEMORY_REQUEST,
     memoryLimit: settings.PREDICTOR_MEMORY_LIMIT,
-  });
+  };
+  const registry = { registryCreatedAt: undefined, versionCreatedAt: version.createdAt };
+  return desiredObject(version, location, namespace, template, resources, registry);
 }
 
 function isTagged({ tags, status }: ModelVersion, tagKey: string): boolean {
@@ -184,6 +227,7 @@ interface VersionAnswer {
   readonly source?: string;
   readonly run_id?: string;
   readonly status?: string;
+  readonly creation_timestamp?: number;
   readonly tags?: readonly { readonly key: string; readonly value?: string }[];
 }
 
@@ -197,9 +241,10 @@ async function walk(transport: MlflowTransport): Promise<ModelVersion[]> {
       model_versions?: VersionAnswer[];
       next_page_token?: string;
     };
-    for (const { name, version, source = "", run_id = "", status = "READY", tags = [] } of page.model_versions ?? []) {
-      const values = new Map(tags.map(({ key, value = "" }) => [key, value]));
-      found.push({ model: name, version, source, runId: run_id, status, tags: values });
+    for (const answer of page.model_versions ?? []) {
+      const { name: model, version, source = "", run_id: runId = "", status = "READY" } = answer;
+      const tags = new Map((answer.tags ?? []).map(({ key, value = "" }) => [key, value]));
+      found.push({ model, version, source, runId, status, createdAt: answer.creation_timestamp ?? 0, tags });
     }
     token = page.next_page_token;
   } while (token);

@@ -11,6 +11,8 @@ export interface ProcessDriver {
   execute: (operation: ProcessOperation) => Promise<boolean>;
   /** What the kubelet does when the liveness probe of a replica fails. */
   restart: (replica: Replica) => Promise<boolean>;
+  /** Ends all replicas and starts them again, one after the other, as a Deployment's update does. */
+  restartAll: () => Promise<void>;
   /** Starts and resumes whatever is down or frozen. */
   restoreAll: () => Promise<void>;
   /** How often a replica ended while it started, as a pod that is then started again. */
@@ -30,7 +32,7 @@ export function createProcessDriver(
   parts: Readonly<Partial<Record<PartName, Part>>>,
   faults: Faults,
 ): ProcessDriver {
-  const busy = new Set<Replica | Part>();
+  const busy = new Map<Replica | Part, Promise<void>>();
   let failedStarts = 0;
 
   const start = async (replica: Replica): Promise<void> => {
@@ -49,13 +51,17 @@ export function createProcessDriver(
   /** One thing at a time is done to a process. */
   const alone = async (what: Replica | Part, work: () => Promise<void>): Promise<boolean> => {
     if (busy.has(what)) return false;
-    busy.add(what);
-    try {
-      await work();
-    } finally {
+    const done = work().finally(() => {
       busy.delete(what);
-    }
+    });
+    busy.set(what, done);
+    await done;
     return true;
+  };
+
+  /** The same as soon as nothing else is done to it. */
+  const onceFree = async (what: Replica | Part, work: () => Promise<void>): Promise<void> => {
+    while (!(await alone(what, work))) await busy.get(what)?.catch(() => undefined);
   };
 
   const onReplica = async (
@@ -114,6 +120,15 @@ export function createProcessDriver(
         await endAsKubelet(replica);
         await start(replica);
       }),
+
+    async restartAll() {
+      for (const replica of replicas) {
+        await onceFree(replica, async () => {
+          await endAsKubelet(replica);
+          await start(replica);
+        });
+      }
+    },
 
     async restoreAll() {
       // What is busy starts by itself: each operation ends with that.

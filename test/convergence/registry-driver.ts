@@ -1,6 +1,7 @@
 import { MlflowError } from "../../capabilities/mlflow/errors";
 import { createMlflowTransport } from "../../capabilities/mlflow/transport";
 import type { MlflowCall } from "../../capabilities/mlflow/transport";
+import { formatKey } from "../../capabilities/support/model-version-key";
 import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
 import type { RegistryOperation, VersionReference } from "./operations";
 
@@ -10,6 +11,8 @@ export interface RegistryDriver {
   execute: (operation: RegistryOperation) => Promise<boolean>;
   /** Who the reference means now, which may have been deleted since it was made. */
   resolve: (reference: VersionReference) => ModelVersionKey | undefined;
+  /** Every version that there ever was, under every name that it had. */
+  readonly everKnown: () => Iterable<ModelVersionKey>;
   /** Names the models of the next piece of music; those of the last one stay as they are. */
   useModels: (names: readonly string[]) => void;
   /** Deletes all models that were ever made by it. */
@@ -27,6 +30,7 @@ interface Model {
 export function createRegistryDriver(trackingUri: string, tagKey: string): RegistryDriver {
   const transport = createMlflowTransport({ trackingUri, authorization: undefined, deadline: 30_000 });
   const names = new Set<string>();
+  const known = new Map<string, ModelVersionKey>();
   let models: Model[] = [];
 
   const post = async (path: string, body: unknown): Promise<unknown> => await transport({ method: "POST", path, body });
@@ -37,6 +41,10 @@ export function createRegistryDriver(trackingUri: string, tagKey: string): Regis
     const model = models[index % models.length];
     if (model === undefined) throw new Error("There are no models: call useModels before");
     return model;
+  };
+
+  const know = ({ name, versions }: Model): void => {
+    for (const version of versions) known.set(formatKey({ model: name, version }), { model: name, version });
   };
 
   const registerModel = async (model: Model, index: number): Promise<void> => {
@@ -62,7 +70,9 @@ export function createRegistryDriver(trackingUri: string, tagKey: string): Regis
     });
     const tags = tag === undefined ? [] : [{ key: tagKey, value: tag }];
     const answer = await post("model-versions/create", { name: model.name, source, tags });
-    model.versions.push((answer as { model_version: { version: string } }).model_version.version);
+    const { version } = (answer as { model_version: { version: string } }).model_version;
+    model.versions.push(version);
+    know(model);
   };
 
   const deleteModel = async (index: number): Promise<void> => {
@@ -104,6 +114,7 @@ export function createRegistryDriver(trackingUri: string, tagKey: string): Regis
 
   return {
     resolve,
+    everKnown: () => known.values(),
 
     async execute(operation) {
       switch (operation.kind) {
@@ -140,6 +151,7 @@ export function createRegistryDriver(trackingUri: string, tagKey: string): Regis
           names.add(operation.name);
           await post("registered-models/rename", { name: model.name, new_name: operation.name });
           model.name = operation.name;
+          know(model);
           return true;
         }
         case "delete model":

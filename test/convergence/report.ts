@@ -10,7 +10,11 @@ export function lineOf(played: Played): string {
   const result = converged(played)
     ? `converged after ${(settled.seconds ?? 0).toFixed(1)} s`
     : `DIVERGED (${[...settled.differences.map(({ kind }) => kind), ...played.violations].join(", ")})`;
-  const tagged = `${settled.tagged} tagged${settled.blocked > 0 ? ` (${settled.blocked} names taken)` : ""}`;
+  const apart = [
+    ...(settled.blocked > 0 ? [`${settled.blocked} names taken`] : []),
+    ...(settled.handsOff > 0 ? [`${settled.handsOff} left to people`] : []),
+  ];
+  const tagged = `${settled.tagged} tagged${apart.length > 0 ? ` (${apart.join(", ")})` : ""}`;
   return `seed ${seed}: ${operations}, ${wrong} faults, ${tagged}, ${result}, ${seconds.toFixed(1)} s in all`;
 }
 
@@ -21,7 +25,7 @@ export function explain(played: Played, replay: string): string {
     `Seed ${played.seed} diverged. Again: ${replay}`,
     "What happened (milliseconds after the music began):",
     ...journal.map(describeEntry),
-    `After the music ${settled.polls} polls ended, ${settled.held} of them held back deletions.`,
+    `After the music ${settled.polls} polls ended, ${settled.waiting} of them left something to a later one.`,
     "What is wrong:",
     ...settled.differences.map(({ kind, name, detail }) => `  ${kind}: ${name}: ${detail}`),
     ...violations.map(text => `  ${text}`),
@@ -47,20 +51,28 @@ export function summaryOf(all: readonly Played[]): string {
     ["operations that MLflow or the API server refused", String(count("failed"))],
     ["versions tagged at the end, all seeds", String(all.reduce((sum, { settled }) => sum + settled.tagged, 0))],
     ["of these with a name taken by others", String(all.reduce((sum, { settled }) => sum + settled.blocked, 0))],
-    ["seeds in which deletions were held back", String(all.filter(({ settled }) => settled.held > 0).length)],
+    ["of these left to people", String(all.reduce((sum, { settled }) => sum + settled.handsOff, 0))],
+    [
+      "seeds in which polls left something to later ones",
+      String(all.filter(({ settled }) => settled.waiting > 0).length),
+    ],
     ["faults", String(sumOf(kinds))],
     ["median seconds to convergence", (times[Math.floor(times.length / 2)] ?? 0).toFixed(1)],
     ["longest seconds to convergence", (times.at(-1) ?? 0).toFixed(1)],
   ];
-  const faults = [...kinds].sort(([one], [other]) => one.localeCompare(other));
-  return [
-    table(["", ""], rows),
-    "",
-    table(
-      ["fault", "times"],
-      faults.map(([kind, times]) => [kind, String(times)]),
-    ),
-  ].join("\n");
+  const done = new Map<string, number>();
+  for (const { operation, outcome } of all.flatMap(({ journal }) => journal)) {
+    if (outcome === "done") done.set(operation.kind, (done.get(operation.kind) ?? 0) + 1);
+  }
+  return [table(["", ""], rows), "", countsOf("operation", done), "", countsOf("fault", kinds)].join("\n");
+}
+
+function countsOf(what: string, counts: ReadonlyMap<string, number>): string {
+  const sorted = [...counts].sort(([one], [other]) => one.localeCompare(other));
+  return table(
+    [what, "times"],
+    sorted.map(([kind, times]) => [kind, String(times)]),
+  );
 }
 
 /** A Markdown table. */

@@ -30,9 +30,10 @@ function shortPlan(seed: number, lane: Lane): Plan {
 /** Plays a seed on fresh replicas in a fresh namespace, and says how it ended. */
 export async function runSeed(lane: Lane, seed: number): Promise<Played> {
   const start = performance.now();
-  const session = await openSession(lane, seed);
+  const plan = shortPlan(seed, lane);
+  const session = await openSession(lane, plan);
   try {
-    const journal = await session.play(shortPlan(seed, lane));
+    const journal = await session.play(plan);
     const settled = await settle(session);
     return {
       seed,

@@ -12,10 +12,11 @@ export interface Settled {
   readonly seconds: number | undefined;
   /** Polls that began after the music and ended. */
   readonly polls: number;
-  /** Those of them that held back deletions because they were too many at once. */
-  readonly held: number;
+  /** Those of them that left something to a later one: deletions that they held, services in a former form. */
+  readonly waiting: number;
   readonly tagged: number;
   readonly blocked: number;
+  readonly handsOff: number;
   /** What the replicas logged at level error when nothing was wrong any more, but for names that others have taken. */
   readonly errors: readonly string[];
 }
@@ -34,48 +35,53 @@ const ERROR_LEVEL = 50;
 /** Waits until all is as MLflow says, for as long as the module needs for one poll. */
 export async function settle(session: Session): Promise<Settled> {
   await deletionsDone(session);
-  const { oracle, foreign, watcher } = session;
+  const { watchers } = session;
   const start = Date.now();
   let goodSince: number | undefined;
-  let judgement: Judgement = { differences: [], tagged: 0, blocked: 0 };
-  let polls = pollsSince(watcher, start);
+  let judgement: Judgement = { differences: [], tagged: 0, blocked: 0, handsOff: 0 };
+  let polls = watchers.map(watcher => pollsSince(watcher, start));
   for (;;) {
     const looked = Date.now();
-    judgement = await oracle.judge(foreign.all);
+    judgement = await session.judge();
     const good = judgement.differences.length === 0;
     goodSince = good ? (goodSince ?? looked) : undefined;
     if (goodSince !== undefined && Date.now() - goodSince >= STABLE_FOR) break;
-    polls = pollsSince(watcher, start);
-    // The last poll that is needed: each that held deletions back asks for one more.
-    const last = polls.ended[polls.held];
-    const tooLate = last !== undefined && Date.now() > last + AFTER_POLL;
+    polls = watchers.map(watcher => pollsSince(watcher, start));
+    // The last poll that is needed: each that left something to a later one asks for one more.
+    const tooLate = polls.every(({ ended, waiting }) => Date.now() > (ended[waiting] ?? Infinity) + AFTER_POLL);
     if (!good && (tooLate || Date.now() > start + LATEST)) break;
     await sleep(150);
   }
-  const { differences, tagged, blocked } = judgement;
+  const { differences, tagged, blocked, handsOff } = judgement;
   return {
     differences,
     seconds: goodSince === undefined ? undefined : (goodSince - start) / 1000,
-    polls: polls.ended.length,
-    held: polls.held,
+    polls: sum(polls.map(({ ended }) => ended.length)),
+    waiting: sum(polls.map(({ waiting }) => waiting)),
     tagged,
     blocked,
+    handsOff,
     errors: session.replicas.flatMap(replica => errorsSince(replica, start)),
   };
 }
 
 /** A foreign object that its owner deleted holds its name until KServe's finalizer is done; no poll can help that. */
-async function deletionsDone({ oracle }: Session): Promise<void> {
+async function deletionsDone({ foreignDeletions }: Session): Promise<void> {
   const end = Date.now() + 15_000;
-  while (Date.now() < end && (await oracle.foreignDeletions()) > 0) await sleep(50);
+  while (Date.now() < end && (await foreignDeletions()) > 0) await sleep(50);
 }
 
-function pollsSince({ logged }: Replica, start: number): { ended: number[]; held: number } {
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
+
+function pollsSince({ logged }: Replica, start: number): { ended: number[]; waiting: number } {
   const polls = logged.filter(
     ({ msg, time, duration_ms: duration }) =>
       msg?.startsWith("Poll finished") === true && Number(time) - Number(duration) >= start,
   );
-  return { ended: polls.map(({ time }) => Number(time)), held: polls.filter(({ held }) => Number(held) > 0).length };
+  const waiting = polls.filter(({ held, outdated }) => Number(held) + Number(outdated) > 0).length;
+  return { ended: polls.map(({ time }) => Number(time)), waiting };
 }
 
 function errorsSince({ logged, logFile }: Replica, start: number): string[] {

@@ -18,7 +18,7 @@ const CLEARED_AFTER = 4;
 export async function soak(lane: Lane, { seed, minutes }: { seed: number; minutes: number }): Promise<number> {
   const end = Date.now() + minutes * 60_000;
   const start = Date.now();
-  const session = await openSession(lane, seed);
+  const session = await openSession(lane, { seed, hasNeighbour: true });
   const all: Played[] = [];
   const memory: string[][] = [];
   try {
