@@ -4,6 +4,8 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { messageOf } from "../capabilities/observability/logging";
+import { checkPrerequisites, NEEDS_OF_TESTS } from "./testbed/prerequisites";
 
 /** What is read of vitest's JSON reporter (the form of Jest's). */
 interface Report {
@@ -39,29 +41,49 @@ function firstLine(text = ""): string {
   return text.trim().replace(/\n[^]*/, "");
 }
 
-const directory = mkdtempSync(path.join(tmpdir(), "mlflow-kserve-report-"));
-const reportFile = path.join(directory, "report.json");
-const { status } = spawnSync(
-  process.execPath,
-  [
-    ...["node_modules/vitest/vitest.mjs", "run", "--reporter=default", "--reporter=json"],
-    ...[`--outputFile.json=${reportFile}`, ...process.argv.slice(2)],
-  ],
-  { stdio: "inherit" },
-);
-let report: Report = { numPassedTests: 0, numPendingTests: 0, testResults: [] };
-try {
-  report = JSON.parse(readFileSync(reportFile, "utf8")) as Report;
-} catch {
-  console.error("The tests did not come to an end");
+/** Whether these arguments choose the tests that need no systems. */
+function isUnitOnly(argv: readonly string[]): boolean {
+  return /(^| )--project[= ]unit( |$)/.test(argv.join(" "));
 }
-rmSync(directory, { recursive: true, force: true });
 
-const failures = failuresOf(report);
-// What failed is said here once more: in a long log the first place is hard to find.
-for (const failure of failures) console.log(`FAILED ${failure}`);
-// An error outside of any file fails the run as well.
-const failed = status === 0 ? failures.length : Math.max(1, failures.length);
-const skipped = report.numPendingTests > 0 ? `, ${report.numPendingTests} skipped` : "";
-console.log(`${report.numPassedTests} passed, ${failed} failed${skipped}`);
-process.exitCode = failed > 0 ? 1 : 0;
+async function main(): Promise<void> {
+  const argv = process.argv.slice(2);
+  if (!isUnitOnly(argv)) {
+    // vitest's set-up asks as well, seconds later and in the middle of a stack trace.
+    try {
+      await checkPrerequisites(NEEDS_OF_TESTS);
+    } catch (error) {
+      console.error(messageOf(error));
+      process.exitCode = 1;
+      return;
+    }
+  }
+  const directory = mkdtempSync(path.join(tmpdir(), "mlflow-kserve-report-"));
+  const reportFile = path.join(directory, "report.json");
+  const { status } = spawnSync(
+    process.execPath,
+    [
+      ...["node_modules/vitest/vitest.mjs", "run", "--reporter=default", "--reporter=json"],
+      ...[`--outputFile.json=${reportFile}`, ...argv],
+    ],
+    { stdio: "inherit" },
+  );
+  let report: Report = { numPassedTests: 0, numPendingTests: 0, testResults: [] };
+  try {
+    report = JSON.parse(readFileSync(reportFile, "utf8")) as Report;
+  } catch {
+    console.error("The tests did not come to an end");
+  }
+  rmSync(directory, { recursive: true, force: true });
+
+  const failures = failuresOf(report);
+  // What failed is said here once more: in a long log the first place is hard to find.
+  for (const failure of failures) console.log(`FAILED ${failure}`);
+  // An error outside of any file fails the run as well.
+  const failed = status === 0 ? failures.length : Math.max(1, failures.length);
+  const skipped = report.numPendingTests > 0 ? `, ${report.numPendingTests} skipped` : "";
+  console.log(`${report.numPassedTests} passed, ${failed} failed${skipped}`);
+  process.exitCode = failed > 0 ? 1 : 0;
+}
+
+void main();

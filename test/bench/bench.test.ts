@@ -37,6 +37,8 @@ it("measures every part, finds nothing wrong, and writes it down", async () => {
     ["create", 8],
     ["update", 1],
     ["update", 8],
+    ["remove", 8],
+    ["without the tag", 8],
     ["create, from a run", 8],
   ]);
   for (const { limit, deliveries } of results.deliveries?.levels ?? []) {

@@ -62,7 +62,7 @@ function chartsOf({ deliveries, poll }: BenchResults): BarChart[] {
     const { levels } = deliveries;
     const name = (kind: string, clients: number): string => `${kind}, ${clients} client${clients === 1 ? "" : "s"}`;
     charts.push({
-      title: "Deliveries beside the limit: one MLflow read and one Apply each",
+      title: "Deliveries beside the limit: the requests that each needs, done bare",
       unit: "/s",
       series: ["limit", "deliveries"],
       groups: levels.map(({ kind, clients, limit, deliveries: { perSecond } }) => ({
@@ -76,9 +76,9 @@ function chartsOf({ deliveries, poll }: BenchResults): BarChart[] {
       series: ["MLflow read", "Apply", "delivery"],
       groups: levels
         .filter(({ clients }) => clients === 1)
-        .map(({ kind, reads, applies, deliveries: { p50 } }) => ({
+        .map(({ kind, reads, writes, deliveries: { p50 } }) => ({
           name: kind,
-          values: [reads.p50, applies.p50, p50],
+          values: [reads.p50, writes?.p50 ?? 0, p50],
         })),
     });
   }

@@ -37,8 +37,9 @@ describe("a load", () => {
     expect(summarize(...pieces)).toEqual({ count: 100, perSecond: 25, p50: 50, p95: 95, p99: 99 });
   });
 
-  it("has a limit where each needs one of both", () => {
+  it("has a limit where each needs one of each", () => {
     expect(harmonicSum(236, 556)).toBeCloseTo(165.7, 1);
+    expect(harmonicSum(100, 100, 50)).toBeCloseTo(25);
     expect(median([3, 1, 2])).toBe(2);
     expect(median([4, 1, 2, 3])).toBe(2.5);
   });

@@ -46,9 +46,9 @@ export function summarize(...loads: readonly Load[]): LoadSummary {
   return { count: latencies.length, perSecond: latencies.length / seconds, p50: at(0.5), p95: at(0.95), p99: at(0.99) };
 }
 
-/** Things per second when each needs one of both, and both share what they are limited by. */
-export function harmonicSum(one: number, other: number): number {
-  return 1 / (1 / one + 1 / other);
+/** Things per second when each needs one of each, and all share what they are limited by. */
+export function harmonicSum(...rates: readonly number[]): number {
+  return 1 / rates.reduce((sum, rate) => sum + 1 / rate, 0);
 }
 
 export function median(values: readonly number[]): number {

@@ -27,7 +27,11 @@ async function main(): Promise<void> {
   }
   const machine = describeMachine("paused");
   const asked = untilAskedToStop();
-  const testbed = await startTestbedAloud(testbedOptionsFrom(argv, process.env));
+  const testbed = await startTestbedAloud({
+    ...testbedOptionsFrom(argv, process.env),
+    // Another server is asked for by its name, and is at work in that cluster.
+    ...(options.target !== undefined && { mayBeInUse: true }),
+  });
   const command = `npm run bench${argv.length === 0 ? "" : ` -- ${argv.join(" ")}`}`;
   try {
     const ended = await Promise.race([bench(testbed, options, { machine, command }), asked]);

@@ -20,7 +20,7 @@ export interface ModuleUnderTest {
   readonly url: string;
   readonly pid: number;
   readonly logFile: string;
-  /** Milliseconds from the start of the process until it said that it is ready. */
+  /** Milliseconds from the start of the process until its endpoint answered; Pepr's part comes up later, by itself. */
   readonly readyAfter: number;
   /** Resolves when no version is being worked on any more, second looks included. */
   readonly idle: () => Promise<void>;
@@ -43,7 +43,8 @@ export interface ModuleOptions {
 export async function startModuleUnderTest(options: ModuleOptions): Promise<ModuleUnderTest> {
   const { name, role, kubeconfig, logDirectory, profileDirectory } = options;
   const { bundle, certificate, key } = await prepare(logDirectory);
-  const [port, logFile] = [await freePort(), path.join(logDirectory, `${name}.log`)];
+  const [port, peprPort] = [await freePort(), await freePort()];
+  const logFile = path.join(logDirectory, `${name}.log`);
   const url = `http://127.0.0.1:${port}`;
   const log = openSync(logFile, "a");
   const settings = {
@@ -66,6 +67,7 @@ export async function startModuleUnderTest(options: ModuleOptions): Promise<Modu
       PEPR_WATCH_MODE: String(role === "watcher"),
       ...packageJson.pepr.env,
       PEPR_API_PATH: "unused",
+      REPLICA_PEPR_PORT: String(peprPort),
       SSL_CERT_PATH: certificate,
       SSL_KEY_PATH: key,
       ...Object.fromEntries(Object.entries(settings).map(([setting, value]) => [`MLFLOW_KSERVE_${setting}`, value])),
@@ -87,13 +89,13 @@ export async function startModuleUnderTest(options: ModuleOptions): Promise<Modu
   };
 
   const giveUpAt = start + 60_000;
-  while (!(await answersReady(url))) {
+  while (!(await answersAtAll(url))) {
     if (child.exitCode === null && child.signalCode === null && performance.now() < giveUpAt) {
       await sleep(2);
       continue;
     }
     await stop();
-    throw new Error(`${name} did not get ready; its log ends:\n${readFileSync(logFile, "utf8").slice(-2000)}`);
+    throw new Error(`${name} did not answer; its log ends:\n${readFileSync(logFile, "utf8").slice(-2000)}`);
   }
   const readyAfter = performance.now() - start;
   const idle = async (): Promise<void> => {
@@ -104,9 +106,9 @@ export async function startModuleUnderTest(options: ModuleOptions): Promise<Modu
   return { url, pid, logFile, readyAfter, idle, stop };
 }
 
-function answersReady(url: string): Promise<boolean> {
+function answersAtAll(url: string): Promise<boolean> {
   return new Promise(resolve => {
-    const request = http.get(`${url}/readyz`, { agent: false }, answer => {
+    const request = http.get(`${url}/livez`, { agent: false }, answer => {
       answer.resume();
       resolve(answer.statusCode === 200);
     });

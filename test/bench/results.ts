@@ -40,11 +40,13 @@ export interface DeliveryLevel {
   readonly clients: number;
   /** `model-versions/get` over fresh connections. */
   readonly reads: LoadSummary;
-  /** Server-side applies of the same objects. */
-  readonly applies: LoadSummary;
-  /** One such read and then one such Apply, of objects of their own, by the same client. */
+  /** Reads of the InferenceService, where what is to be done cannot be known without. */
+  readonly looks?: LoadSummary | undefined;
+  /** Server-side applies of the same objects, or Deletes with the same preconditions; none where nothing is to be done. */
+  readonly writes?: LoadSummary | undefined;
+  /** One of each, one after the other, with objects of their own, by the same client. */
   readonly inTurn: LoadSummary;
-  /** Deliveries per second that one such read and one such Apply each would allow. */
+  /** Deliveries per second that one of each would allow. */
   readonly limit: number;
   readonly deliveries: LoadSummary;
   /** Processor seconds during the deliveries, second looks included. */

@@ -28,20 +28,25 @@ it("finds in one search of the real MLflow exactly the versions of the models th
   const reader = createMlflowReader(createMlflowTransport({ trackingUri, authorization: undefined, deadline: 30_000 }));
   const unique = randomUUID().slice(0, 8);
   const models = NAMES.map(name => `${name}${unique}`);
-  const expected: string[] = [];
+  const [expected, untagged]: [string[], string[]] = [[], []];
   for (const model of models) {
     expect(isSearchableName(model)).toBe(true);
     expected.push(formatKey(await registry.register(model, "s3://models/x", { [tag]: "True" })));
-    await registry.register(model, "s3://models/x", { [tag]: "false" });
+    untagged.push(formatKey(await registry.register(model, "s3://models/x", { [tag]: "false" })));
+    await registry.register(model, "s3://models/x");
   }
   const other = `other${unique}`;
   const [tagged] = [await registry.register(other, "s3://models/x", { [tag]: "true" })];
 
   const found = await reader.findTagged(models, tag);
   const one = await reader.findTagged([other], tag);
+  const numbered = await reader.findNumbered(models, { first: 1, last: 2 });
+  const second = await reader.findNumbered(models, { first: 2, last: 2 });
 
   expect(found.map(formatKey).sort()).toEqual(expected.sort());
   // The same as when each is read by itself.
-  for (const version of found) expect(version).toEqual(await reader.getModelVersion(version));
+  for (const version of [...found, ...numbered]) expect(version).toEqual(await reader.getModelVersion(version));
   expect(one.map(formatKey)).toEqual([formatKey(tagged)]);
+  expect(numbered.map(formatKey).sort()).toEqual([...expected, ...untagged].sort());
+  expect(second.map(formatKey).sort()).toEqual(untagged.sort());
 });

@@ -42,12 +42,19 @@ export function textTables(results: BenchResults): string[] {
 function limits({ levels, keptConnectionRead }: DeliveryResults): Table {
   return {
     title: "The limit: what MLflow and the API server do when nothing else is asked of them",
-    head: ["", "clients", "reads/s", "read p50", "applies/s", "Apply p50", "one of both/s", "p50 in turn"],
-    rows: levels.map(({ kind, clients, reads, applies, limit, inTurn }) => [
-      ...[kind, String(clients), rate(reads.perSecond), time(reads.p50), rate(applies.perSecond), time(applies.p50)],
+    head: [
+      ...["", "clients", "reads/s", "read p50", "looks/s", "look p50", "writes/s", "write p50", "one of each/s"],
+      "p50 in turn",
+    ],
+    rows: levels.map(({ kind, clients, reads, looks, writes, limit, inTurn }) => [
+      ...[kind, String(clients)],
+      ...[reads, looks, writes].flatMap(load =>
+        load === undefined ? ["", ""] : [rate(load.perSecond), time(load.p50)],
+      ),
       ...[rate(limit), time(inTurn.p50)],
     ]),
     notes: [
+      "A read is of the version in MLflow, a look is the read of its InferenceService, and a write is an Apply or, of a removal, a Delete.",
       `A read over a kept connection takes MLflow ${time(keptConnectionRead.p50)} (p50); the reads above, and the module's, open a connection each.`,
     ],
   };
@@ -55,12 +62,12 @@ function limits({ levels, keptConnectionRead }: DeliveryResults): Table {
 
 function deliveriesTable({ levels }: DeliveryResults): Table {
   return {
-    title: "Deliveries: signed, each of another version, answered 200 after the Apply",
-    head: ["", "clients", "deliveries/s", "of the limit", "p50", "p95", "p99", "p50 of its parts", "of both in turn"],
+    title: "Deliveries: signed, each of another version, answered 200 after the Apply or Delete",
+    head: ["", "clients", "deliveries/s", "of the limit", "p50", "p95", "p99", "p50 of its parts", "of all in turn"],
     rows: levels.map(level => {
-      const { kind, clients, limit, deliveries, reads, applies, inTurn } = level;
+      const { kind, clients, limit, deliveries, reads, looks, writes, inTurn } = level;
       const { perSecond, p50, p95, p99 } = deliveries;
-      const parts = clients === 1 ? ratio(p50 / (reads.p50 + applies.p50)) : "";
+      const parts = clients === 1 ? ratio(p50 / (reads.p50 + (looks?.p50 ?? 0) + (writes?.p50 ?? 0))) : "";
       return [
         ...[kind, String(clients), rate(perSecond), percent(perSecond / limit)],
         ...[time(p50), time(p95), time(p99), parts, ratio(p50 / inTurn.p50)],

@@ -7,16 +7,15 @@ import type { DataScientist } from "../support/data-scientist";
 import { kubeConfigFrom } from "../support/kube-config";
 import { uniqueModel } from "../support/listener-fixture";
 import { listManaged } from "../support/managed-services";
-import type { LogEntry } from "../support/module-log";
 import { startModule } from "../support/module-process";
 import type { ModuleProcess } from "../support/module-process";
+import type { LogLine } from "../support/replica";
 import { waitFor } from "../support/waiting";
 import { createNamespace, testKubectl } from "../testbed/namespaces";
 import { freePort } from "../testbed/ports";
 
 const SECRET = "only the e2e test knows this";
 
-// In one file, so one after the other: Pepr's development mode has one port.
 describe.each([
   { way: "a webhook", webhook: true },
   { way: "the poll alone", webhook: false },
@@ -25,35 +24,36 @@ describe.each([
   let namespace: string;
   let module: ModuleProcess;
   let scientist: DataScientist;
-  let endpoint: string;
 
   beforeAll(async () => {
     namespace = await createNamespace("e2e");
-    endpoint = `http://127.0.0.1:${await freePort()}`;
+    const port = await freePort();
     [module, scientist] = await Promise.all([
       startModule({
+        kubectl: testKubectl(),
         kubeconfig: inject("kubeconfig"),
         logDirectory: inject("logDirectory"),
+        port,
+        namespace,
+        name: tag,
+        admission: true,
         settings: {
-          MLFLOW_KSERVE_MLFLOW_TRACKING_URI: inject("mlflowTrackingUri"),
-          MLFLOW_KSERVE_APP_HOST: "127.0.0.1",
-          MLFLOW_KSERVE_APP_PORT: new URL(endpoint).port,
-          MLFLOW_KSERVE_KUBE_NAMESPACE: namespace,
-          MLFLOW_KSERVE_STORAGE_URI_BASE: "s3://mlflow",
-          MLFLOW_KSERVE_DEPLOY_TAG_KEY: tag,
-          MLFLOW_KSERVE_POLLING_INTERVAL: webhook ? "3600" : "10",
+          MLFLOW_TRACKING_URI: inject("mlflowTrackingUri"),
+          STORAGE_URI_BASE: "s3://mlflow",
+          DEPLOY_TAG_KEY: tag,
+          POLLING_INTERVAL: webhook ? "3600" : "10",
           ...(webhook
             ? {
-                MLFLOW_KSERVE_MLFLOW_WEBHOOK_SECRET: SECRET,
-                MLFLOW_KSERVE_MLFLOW_WEBHOOK_URL: `${endpoint}/webhook`,
-                MLFLOW_KSERVE_MLFLOW_WEBHOOK_NAME: tag,
+                MLFLOW_WEBHOOK_SECRET: SECRET,
+                MLFLOW_WEBHOOK_URL: `http://127.0.0.1:${port}/webhook`,
+                MLFLOW_WEBHOOK_NAME: tag,
               }
-            : { MLFLOW_KSERVE_DISABLE_WEBHOOKS: "true" }),
+            : { DISABLE_WEBHOOKS: "true" }),
         },
       }),
       hireDataScientist(inject("python"), inject("mlflowTrackingUri")),
     ]);
-    if (webhook) await module.waitForEntry("registration", has("Webhook registered and proven"), 60_000);
+    if (webhook) await module.waitForLine("registration", has("Webhook registered and proven"), 60_000);
   }, 180_000);
 
   afterAll(async () => {
@@ -63,8 +63,8 @@ describe.each([
 
   const has =
     (message: string) =>
-    (entry: LogEntry): boolean =>
-      entry.message === message;
+    ({ msg }: LogLine): boolean =>
+      msg === message;
   const find = async (): Promise<LiveInferenceService | undefined> => {
     const apiServer = connectToApiServer(15_000, kubeConfigFrom(inject("kubeconfig")));
     return (await listManaged(createInferenceServices(apiServer, namespace)))[0];
@@ -91,8 +91,8 @@ describe.each([
         model: { storageUri: expect.stringMatching(/^s3:\/\/mlflow\/\d+\/models\/m-\w+\/artifacts$/) as string },
       },
     });
-    await module.waitForEntry("the log of it", has("InferenceService is Ready"));
-    const delivered = module.entries.some(has("Delivery handled"));
+    await module.waitForLine("the log of it", has("InferenceService is Ready"));
+    const delivered = module.logged().some(has("Delivery handled"));
     expect(delivered).toBe(webhook);
 
     await scientist.deleteTag(model, version, tag);
@@ -119,7 +119,7 @@ describe.each([
       return live !== undefined && live.metadata.uid !== first.metadata.uid ? live : undefined;
     });
     // By the watch: with the webhook the next poll is an hour away.
-    await module.waitForEntry("the log of it", has("InferenceService deleted, reconciled"));
+    await module.waitForLine("the log of it", has("InferenceService deleted, reconciled"));
     await scientist.deleteTag(model, version, tag);
     await waitFor("the end of the service", async () => ((await find()) === undefined ? true : undefined));
   });
@@ -139,7 +139,8 @@ describe.each([
   });
 
   it("leaves no secret in the log", () => {
-    expect(module.output()).toContain("Endpoint is listening");
-    expect(module.output()).not.toContain(SECRET);
+    const logged = JSON.stringify(module.logged());
+    expect(logged).toContain("Endpoint is listening");
+    expect(logged).not.toContain(SECRET);
   });
 });

@@ -132,7 +132,8 @@ describe.concurrent("the API server", () => {
     });
 
     expect(answers.map(answer => answer.status)).toEqual([500, 500]);
-    for (const { body } of answers) expect(body.message).toMatch(/forbidden.*cannot get resource/s);
+    for (const { body } of answers)
+      expect(body.message).toMatch(/has not the right to get .*apply the module's manifests again/s);
     expect(polled).toBeUndefined();
   });
 });

@@ -24,8 +24,8 @@ Usage: npm run fuzz [-- --minutes N] [--seed S] [--only TEXT] [--replay SEED:PAT
   --seed S            the run with the same seed tries the same inputs; a new one when not given
   --only TEXT         only properties with this text in their names
   --replay SEED:PATH  only the one input that a failure printed; --only must name its property
-  --kubeconfig FILE   use this cluster instead of starting one (or: KUBECONFIG)
-  --mlflow URL        use this MLflow server instead of starting one (or: MLFLOW_TRACKING_URI)`;
+  --kubeconfig FILE   use this cluster instead of starting one (or: KUBECONFIG of a testbed)
+  --mlflow URL        use this MLflow server instead of starting one (or: that of a testbed)`;
 
 /** Values tried between two looks at the clock, and milliseconds in each round, for each kind of property. */
 const PURE = { numRuns: 200, milliseconds: 1_000 };

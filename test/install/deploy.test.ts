@@ -145,8 +145,10 @@ describe.runIf(canPlayNode())("npx pepr deploy", () => {
 
   it("warns of nothing", () => {
     for (const pod of Object.values(pods)) expect(pod.logged.join("\n")).toContain("Endpoint is listening");
+    // Other tests have services of the module in the same cluster, which it is right to name.
+    const isElsewhere = (line: string): boolean => line.includes("InferenceServices are in other namespaces");
     const warnings = Object.values(pods).flatMap(({ logged }) =>
-      logged.filter(line => /"level":(40|50|60)/.test(line) || /forbidden/i.test(line)),
+      logged.filter(line => (/"level":(40|50|60)/.test(line) || /forbidden/i.test(line)) && !isElsewhere(line)),
     );
     expect(warnings).toEqual([]);
   });

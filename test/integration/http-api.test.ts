@@ -89,7 +89,7 @@ const CASES: readonly [what: string, status: number, says: RegExp, request: Case
   [
     "a namespace that is not there",
     500,
-    /not found/,
+    /does not exist: make it/,
     { before: () => Promise.resolve({ namespace: "never-created" }) },
   ],
   [

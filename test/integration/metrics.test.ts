@@ -1,28 +1,23 @@
-import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
+import { spawnSync } from "node:child_process";
 import { describe, expect, inject, it, onTestFinished } from "vitest";
 import { createMetrics } from "../../capabilities/observability/metrics";
 import { startListener, uniqueModel } from "../support/listener-fixture";
 import type { RunningListener } from "../support/listener-fixture";
 import { openRegistry } from "../support/mlflow-registry";
+import { startPrometheus } from "../support/prometheus";
 import { waitFor } from "../support/waiting";
-import { freePort } from "../testbed/ports";
-import { forgetGroup, watchGroup } from "../testbed/watchdog";
+import { prometheusPrograms } from "../testbed/prometheus";
 
 const registry = openRegistry(inject("mlflowTrackingUri"));
 
-const MISSING = "is not installed; on Debian it comes with the package prometheus (apt-get install prometheus)";
-
-/** What promtool says about metrics; nothing, when all is well. @throws Error when it is not installed */
-function promtoolSays(metrics: string): string {
-  const { error, status, stdout, stderr } = spawnSync("promtool", ["check", "metrics"], {
+/** What promtool says about metrics; nothing, when all is well. */
+async function promtoolSays(metrics: string): Promise<string> {
+  const { promtool } = await prometheusPrograms();
+  const { error, status, stdout, stderr } = spawnSync(promtool, ["check", "metrics"], {
     input: metrics,
     encoding: "utf8",
   });
-  if (error !== undefined) throw new Error(`promtool ${MISSING}`, { cause: error });
+  if (error !== undefined) throw error;
   return status === 0 ? stdout + stderr : `exit code ${status ?? "?"}\n${stdout}${stderr}`;
 }
 
@@ -31,51 +26,6 @@ async function metricsOf(running: RunningListener): Promise<string> {
   expect(response.status).toBe(200);
   expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
   return await response.text();
-}
-
-/** A Prometheus that scrapes an endpoint each second, gone with the test. @returns its base URL */
-async function startPrometheus(target: string): Promise<string> {
-  const directory = mkdtempSync(path.join(tmpdir(), "mlflow-kserve-prometheus-"));
-  const configuration = path.join(directory, "prometheus.yml");
-  const job = { job_name: "module", scrape_interval: "1s", static_configs: [{ targets: [target] }] };
-  // YAML has JSON in it.
-  writeFileSync(configuration, JSON.stringify({ scrape_configs: [job] }));
-  const address = `127.0.0.1:${await freePort()}`;
-  const flags = [
-    `--config.file=${configuration}`,
-    `--storage.tsdb.path=${directory}/data`,
-    `--web.listen-address=${address}`,
-  ];
-  const child = spawn("prometheus", flags, { detached: true, stdio: "ignore" });
-  let failure: Error | undefined;
-  child.once("error", error => (failure = new Error(`prometheus ${MISSING}`, { cause: error })));
-  const { pid } = child;
-  if (pid !== undefined) watchGroup(pid);
-  onTestFinished(async () => {
-    if (pid !== undefined && child.exitCode === null) {
-      child.kill("SIGKILL");
-      await once(child, "exit");
-    }
-    if (pid !== undefined) forgetGroup(pid);
-    rmSync(directory, { recursive: true, force: true });
-  });
-  const url = `http://${address}`;
-  const started = await waitFor("Prometheus", async () => {
-    if (failure !== undefined) return failure;
-    return (await fetch(`${url}/-/ready`)).ok ? url : undefined;
-  });
-  if (started instanceof Error) throw started;
-  return started;
-}
-
-interface Sample {
-  readonly metric: Readonly<Record<string, string>>;
-  readonly value: readonly [time: number, value: string];
-}
-
-async function query(prometheus: string, expression: string): Promise<Sample[]> {
-  const response = await fetch(`${prometheus}/api/v1/query?query=${encodeURIComponent(expression)}`);
-  return ((await response.json()) as { data: { result: Sample[] } }).data.result;
 }
 
 describe("GET /metrics", () => {
@@ -89,15 +39,17 @@ describe("GET /metrics", () => {
     metrics.kubernetesError("Conflict");
     metrics.pollSucceeded(new Date());
     metrics.tagToReady(3);
+    metrics.servicesElsewhere(2);
     metrics.setMode("webhook");
     metrics.observeQueue(() => 1);
     metrics.observeServices(() => ({ Ready: 1, NotReady: 0, Pending: 0, Deleting: 0 }));
     const text = await metrics.render();
-    expect(promtoolSays(text)).toBe("");
+    expect(await promtoolSays(text)).toBe("");
     expect([...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name).sort()).toEqual([
       "inference_service_deletions_held",
       "inference_service_operations_total",
       "inference_services",
+      "inference_services_elsewhere",
       "kubernetes_api_errors_total",
       "listener_mode",
       "mlflow_api_errors_total",
@@ -109,7 +61,7 @@ describe("GET /metrics", () => {
       "webhook_processing_duration_seconds",
     ]);
     // And promtool finds what is wrong.
-    expect(promtoolSays("# TYPE x_total gauge\nx_total 1\n")).not.toBe("");
+    expect(await promtoolSays("# TYPE x_total gauge\nx_total 1\n")).not.toBe("");
   });
 
   it("of the running module is clean, and has no label from outside", async () => {
@@ -122,7 +74,7 @@ describe("GET /metrics", () => {
     await running.send(JSON.stringify(event), { "x-mlflow-signature": "v1,AAAA" });
     await running.listener.poll();
     const text = await metricsOf(running);
-    expect(promtoolSays(text)).toBe("");
+    expect(await promtoolSays(text)).toBe("");
     expect(text).toContain('webhook_events_total{entity="model_version_tag",action="set"} 1\n');
     expect(text).toContain('webhook_events_total{entity="other",action="other"} 1\n');
     expect(text).toContain('webhook_deliveries_rejected_total{reason="unauthenticated"} 1\n');
@@ -145,19 +97,22 @@ describe("GET /metrics", () => {
 
   it("is scraped by a real Prometheus", async () => {
     const running = await startListener();
-    const prometheus = await startPrometheus(new URL(running.url).host);
+    const { host } = new URL(running.url);
+    const scrape = [{ job_name: "module", static_configs: [{ targets: [host] }] }];
+    const prometheus = await startPrometheus({ scrape });
+    onTestFinished(prometheus.stop);
     const key = await registry.register(uniqueModel("scraped"), "s3://models/any", { deploy: "true" });
     await running.deliver(key);
     const [sample] = await waitFor("the scraped delivery", async () => {
-      const found = await query(prometheus, 'webhook_events_total{entity="model_version_tag",action="set"}');
+      const found = await prometheus.query('webhook_events_total{entity="model_version_tag",action="set"}');
       return found.length > 0 ? found : undefined;
     });
-    expect(sample?.value[1]).toBe("1");
-    expect(sample?.metric).toMatchObject({ job: "module", instance: new URL(running.url).host });
-    expect((await query(prometheus, "up"))[0]?.value[1]).toBe("1");
-    expect((await query(prometheus, "listener_mode == 1")).length).toBe(1);
-    expect(
-      (await query(prometheus, "histogram_quantile(0.9, webhook_processing_duration_seconds_bucket)")).length,
-    ).toBe(1);
+    expect(sample?.value).toBe(1);
+    expect(sample?.metric).toMatchObject({ job: "module", instance: host });
+    expect((await prometheus.query("up"))[0]?.value).toBe(1);
+    expect((await prometheus.query("listener_mode == 1")).length).toBe(1);
+    expect((await prometheus.query("histogram_quantile(0.9, webhook_processing_duration_seconds_bucket)")).length).toBe(
+      1,
+    );
   });
 });

@@ -66,6 +66,7 @@ describe("the poll", () => {
       deleted: 0,
       failed: 0,
       held: 0,
+      outdated: 0,
     });
     // One search, and no request per version.
     expect(proxy.requests("/api/") - before).toBe(1);

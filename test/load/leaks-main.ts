@@ -21,8 +21,8 @@ Usage: npm run leaks [-- --deliveries N] [--seed N] [--kubeconfig FILE] [--mlflo
 
   --deliveries N      how many (100000)
   --seed N            another choice of deliveries (1)
-  --kubeconfig FILE   use this cluster instead of starting one; it must have KServe (or: KUBECONFIG)
-  --mlflow URL        use this MLflow server instead of starting one (or: MLFLOW_TRACKING_URI)`;
+  --kubeconfig FILE   use this cluster instead of starting one; it must have KServe (or: KUBECONFIG of a testbed)
+  --mlflow URL        use this MLflow server instead of starting one (or: that of a testbed)`;
 
 async function main(): Promise<void> {
   const argv = process.argv.slice(2);

@@ -28,9 +28,9 @@ describe("a watcher that runs for long", () => {
 
   it("forgets services that are gone", async () => {
     const { observer, reconciled } = observe();
-    await createAndDelete(observer, 1000);
+    createAndDelete(observer, 1000);
     const before = await liveMemory();
-    await createAndDelete(observer, 10_000);
+    createAndDelete(observer, 10_000);
 
     // Who kept something about each, if only its uid in a map, would hold a MiB and more.
     expect((await liveMemory()) - before).toBeLessThan(0.5);
@@ -40,9 +40,9 @@ describe("a watcher that runs for long", () => {
   it("forgets old services at last whose end it never heard of", async () => {
     const { observer } = observe();
     // More than the 50,000 that it remembers of each kind.
-    await create(observer, 60_000);
+    create(observer, 60_000);
     const before = await liveMemory();
-    await create(observer, 30_000);
+    create(observer, 30_000);
 
     // Remembered, these would be 16 MiB; a map that forgets one for each that it is given still changes its size a little.
     expect((await liveMemory()) - before).toBeLessThan(8);
@@ -52,29 +52,32 @@ describe("a watcher that runs for long", () => {
 function observe(): { observer: Observer; reconciled: () => number } {
   let reconciled = 0;
   const outcome = { namespace: "models", mlflowMilliseconds: 1, kubernetesMilliseconds: 1 } as const;
-  const observer = createObserver(key => {
-    reconciled++;
-    return Promise.resolve({
-      ...outcome,
-      action: "unchanged",
-      inferenceService: `mlflow-${key.model}-v${key.version}`,
-    });
-  }, countingLog());
+  const observer = createObserver({
+    log: countingLog(),
+    reconcile: key => {
+      reconciled++;
+      return Promise.resolve({
+        ...outcome,
+        action: "unchanged",
+        inferenceService: `mlflow-${key.model}-v${key.version}`,
+      });
+    },
+  });
   return { observer, reconciled: () => reconciled };
 }
 
-async function create(observer: Observer, count: number): Promise<void> {
-  for (let made = 0; made < count; made++) await observer.changed(service(made, randomUUID(), []));
+function create(observer: Observer, count: number): void {
+  for (let made = 0; made < count; made++) observer.changed(service(made, randomUUID(), []));
 }
 
 /** Each is seen when it is made, when it is ready and when it is deleted, as the API server's watch tells it. */
-async function createAndDelete(observer: Observer, count: number): Promise<void> {
+function createAndDelete(observer: Observer, count: number): void {
   for (let made = 0; made < count; made++) {
     const uid = randomUUID();
-    await observer.changed(service(made, uid, []));
+    observer.changed(service(made, uid, []));
     const ready = service(made, uid, [{ type: "Ready", status: "True" }]);
-    await observer.changed(ready);
-    await observer.deleted(ready);
+    observer.changed(ready);
+    observer.deleted(ready);
   }
 }
 

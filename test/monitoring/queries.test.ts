@@ -32,7 +32,8 @@ async function watchServices({ namespace, listener }: RunningListener): Promise<
   const watch = new Watch(kubeConfigFrom(inject("kubeconfig")));
   const resource = `/apis/serving.kserve.io/v1beta1/namespaces/${namespace}/inferenceservices`;
   const tell = (type: string, object: unknown): void => {
-    void (type === "DELETED" ? listener.observer.deleted(object) : listener.observer.changed(object));
+    if (type === "DELETED") listener.observer.deleted(object);
+    else listener.observer.changed(object);
   };
   const controller = await watch.watch(resource, {}, tell, () => undefined);
   return () => {

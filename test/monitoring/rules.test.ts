@@ -3,7 +3,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { load } from "js-yaml";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { prometheusPrograms } from "../testbed/prometheus";
 import { alertRules, ruleGroups } from "./manifests";
 import type { RuleGroup } from "./manifests";
 
@@ -11,13 +12,16 @@ const UNIT_TESTS = path.join(__dirname, "rules");
 const FILES = readdirSync(UNIT_TESTS);
 const RUNBOOK = readFileSync(path.join(__dirname, "../../docs/monitoring.md"), "utf8");
 
-/** Runs promtool in a folder. @throws Error when it is not installed */
+let program: string;
+
+beforeAll(async () => {
+  program = (await prometheusPrograms()).promtool;
+});
+
+/** Runs promtool in a folder. */
 function promtool(directory: string, ...args: string[]): { status: number | null; output: string } {
-  const { error, status, stdout, stderr } = spawnSync("promtool", args, { cwd: directory, encoding: "utf8" });
-  if (error !== undefined) {
-    const message = "promtool is not installed; on Debian it comes with the package prometheus";
-    throw new Error(message, { cause: error });
-  }
+  const { error, status, stdout, stderr } = spawnSync(program, args, { cwd: directory, encoding: "utf8" });
+  if (error !== undefined) throw error;
   return { status, output: stdout + stderr };
 }
 

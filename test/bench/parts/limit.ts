@@ -1,3 +1,4 @@
+import * as z from "zod";
 import { readConfiguration } from "../../../capabilities/configuration/configuration";
 import { FIELD_MANAGER } from "../../../capabilities/kserve/inference-services";
 import { inferenceServiceName } from "../../../capabilities/kserve/names";
@@ -9,6 +10,9 @@ import type { BareClient } from "../bare-client";
 const SOURCE = "s3://models/0123456789abcdef0123456789abcdef/artifacts/model";
 
 /** The read of MLflow that every reconcile makes, done bare. */
+/** Whatever the registry, the object is as large. */
+const NO_RECORD = { registryCreatedAt: 1_700_000_000_000, versionCreatedAt: 1_700_000_000_000 };
+
 export async function readBare(mlflow: BareClient, model: string): Promise<void> {
   const query = new URLSearchParams({ name: model, version: "1" });
   expectSuccess(
@@ -17,14 +21,26 @@ export async function readBare(mlflow: BareClient, model: string): Promise<void>
   );
 }
 
-/** Applies, bare, what the module applies for version 1 of a model. */
-export type BareApply = (apiServer: BareClient, model: string) => Promise<void>;
+/** One bare request about the InferenceService of version 1 of a model. */
+export type BareRequest = (apiServer: BareClient, model: string) => Promise<void>;
+
+/** What a removal asks of the API server. */
+export interface BareRemoval {
+  /** Reads the InferenceService, if there is one. */
+  readonly look: BareRequest;
+  /** Deletes exactly what was read last; what changed since is read again, as the module does. */
+  readonly remove: BareRequest;
+}
+
+const lookedAt = z.object({ metadata: z.object({ uid: z.string(), resourceVersion: z.string() }) });
 
 /**
+ * Applies, bare, what the module applies.
+ *
  * @param cpuRequest of the predictor, by which one rendering differs from the other
  * @param force as the module does for an object that is there already
  */
-export function createBareApply(namespace: string, cpuRequest: string, force: boolean): BareApply {
+export function createBareApply(namespace: string, cpuRequest: string, force: boolean): BareRequest {
   const { settings, template } = readConfiguration({
     MLFLOW_KSERVE_MLFLOW_TRACKING_URI: "http://mlflow",
     MLFLOW_KSERVE_DISABLE_WEBHOOKS: "true",
@@ -35,7 +51,6 @@ export function createBareApply(namespace: string, cpuRequest: string, force: bo
     memoryRequest: settings.PREDICTOR_MEMORY_REQUEST,
     memoryLimit: settings.PREDICTOR_MEMORY_LIMIT,
   };
-  const collection = `/apis/serving.kserve.io/v1beta1/namespaces/${namespace}/inferenceservices`;
   const query = `fieldManager=${FIELD_MANAGER}&force=${String(force)}&fieldValidation=Strict`;
   return async (apiServer, model) => {
     const version = {
@@ -44,16 +59,54 @@ export function createBareApply(namespace: string, cpuRequest: string, force: bo
       source: SOURCE,
       runId: "",
       status: "READY",
+      createdAt: 0,
       tags: new Map<string, string>(),
     };
     const location = { storageUri: SOURCE, experimentId: "" };
-    const object = desiredObject(version, location, namespace, template, resources);
+    const object = desiredObject(version, location, namespace, template, resources, NO_RECORD);
     const answer = await apiServer.send({
       method: "PATCH",
-      path: `${collection}/${inferenceServiceName(version, namespace)}?${query}`,
+      path: `${pathOf(namespace, model)}?${query}`,
       headers: { "content-type": "application/apply-patch+yaml", accept: "application/json" },
       body: JSON.stringify(object),
     });
     expectSuccess("An Apply", answer);
   };
+}
+
+export function createBareRemoval(namespace: string): BareRemoval {
+  const found = new Map<string, z.output<typeof lookedAt>["metadata"]>();
+  const look: BareRequest = async (apiServer, model) => {
+    const answer = await apiServer.send({ method: "GET", path: pathOf(namespace, model) });
+    found.delete(model);
+    if (answer.status === 404) return;
+    expectSuccess("The read of an InferenceService", answer);
+    found.set(model, lookedAt.parse(JSON.parse(answer.text)).metadata);
+  };
+  return {
+    look,
+    async remove(apiServer, model) {
+      for (;;) {
+        const preconditions = found.get(model);
+        if (preconditions === undefined) throw new Error(`${model} has no InferenceService that could be deleted`);
+        const options = { apiVersion: "v1", kind: "DeleteOptions", preconditions, propagationPolicy: "Background" };
+        const answer = await apiServer.send({
+          method: "DELETE",
+          path: pathOf(namespace, model),
+          headers: { "content-type": "application/json", accept: "application/json" },
+          body: JSON.stringify(options),
+        });
+        if (answer.status !== 409) {
+          expectSuccess("A Delete", answer);
+          return;
+        }
+        await look(apiServer, model);
+      }
+    },
+  };
+}
+
+function pathOf(namespace: string, model: string): string {
+  const name = inferenceServiceName({ model, version: "1" }, namespace);
+  return `/apis/serving.kserve.io/v1beta1/namespaces/${namespace}/inferenceservices/${name}`;
 }

@@ -46,11 +46,14 @@ function hostileVersion(): fc.Arbitrary<Hostile> {
       const resolution = resolveStorageUri(source, { storageUriBase: "s3://bucket/prefix" });
       // What is refused is never rendered: then another one is tried with the other values.
       const storageUri = resolution.kind === "ready" ? resolution.uri : "s3://models/artifacts";
-      return { version: { model, version, source, runId, status: "READY", tags: new Map() }, storageUri, experimentId };
+      const found = { model, version, source, runId, status: "READY", createdAt: 0, tags: new Map<string, string>() };
+      return { version: found, storageUri, experimentId };
     });
 }
 
 /** What must hold for what is rendered, asked of the real API server with KServe's CRD and admission, by dry runs. */
+const REGISTRY = { registryCreatedAt: 1, versionCreatedAt: 2 };
+
 export function admissionProperties(apiServer: ApiServer, namespace: string): FuzzProperty[] {
   const tryApply = async (object: InferenceServiceObject): Promise<InferenceServiceObject> => {
     const { body } = await apiServer({
@@ -63,7 +66,7 @@ export function admissionProperties(apiServer: ApiServer, namespace: string): Fu
     return body as InferenceServiceObject;
   };
   const render = ({ version, storageUri, experimentId }: Hostile, template: CompiledTemplate): InferenceServiceObject =>
-    desiredObject(version, { storageUri, experimentId }, namespace, template, RESOURCES);
+    desiredObject(version, { storageUri, experimentId }, namespace, template, RESOURCES, REGISTRY);
   const checkIdentity = (stored: InferenceServiceObject, { version }: Hostile): void => {
     const { model, runId } = version;
     assert.deepEqual([stored.apiVersion, stored.kind], ["serving.kserve.io/v1beta1", "InferenceService"]);
