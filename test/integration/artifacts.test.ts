@@ -82,6 +82,8 @@ describe("a version whose source is a version of another model", () => {
     expect(await listener.poll()).toMatchObject({ created: 1 });
     expect(await storageUri()).toMatchObject({ predictor: { model: { storageUri: "s3://models/one" } } });
 
+    // Else its second look might find what is made now.
+    await listener.idle();
     for (const model of [production, staging]) await registry.deleteModel(model);
     await make("s3://models/two");
     expect(await listener.poll()).toMatchObject({ tagged: 1, managed: 1, created: 0, updated: 1, deleted: 0 });

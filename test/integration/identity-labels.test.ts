@@ -11,7 +11,7 @@ beforeAll(() => installPeprStore(testKubectl(), inject("kubeconfig")));
 /** Another user than the module, which has the administrator's account here. */
 const SOMEBODY = ["--as=somebody", "--as-group=system:masters"];
 
-test("a label or annotation of ours that others change is put right by the watch, and what is theirs stays", async context => {
+test("a label of ours that others change is put right by the watch, and what is theirs stays", async context => {
   const { truth, apiServer, startReplica } = await surround(context);
   let watched = false;
   apiServer.answered = ({ isWatch, path }) => {
@@ -32,7 +32,6 @@ test("a label or annotation of ours that others change is put right by the watch
   for (const change of [
     ["label", ...about, "mlflow.model=wine", "--overwrite"],
     ["label", ...about, "mlflow.version-"],
-    ["annotate", ...about, "mlflow.source=s3://somebody/else", "--overwrite"],
   ]) {
     await testKubectl()(change);
     await waitFor("it to be put right", async () => {
