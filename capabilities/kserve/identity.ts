@@ -27,20 +27,6 @@ const RENDERED_KEY = "mlflow.rendered";
 /** Annotation that admission sets: the name of the account that made an InferenceService. */
 export const CREATED_BY_KEY = "mlflow.created-by";
 
-/** All keys that are ours, in labels and annotations alike: a template cannot give them values of its own. */
-export const IDENTITY_KEYS: readonly string[] = [
-  MANAGED_BY_LABEL,
-  MODEL_KEY,
-  VERSION_KEY,
-  RUN_ID_KEY,
-  EXPERIMENT_ID_KEY,
-  SOURCE_KEY,
-  REGISTRY_KEY,
-  CREATED_BY_KEY,
-  RENDERED_KEY,
-  MANAGEMENT_ANNOTATION,
-];
-
 /**
  * Annotations that tell something about the object and nothing to its pods. KServe copies every annotation into the pod
  * template, so that adding, changing or removing one restarts the model server: none of it is worth that. Each is written
@@ -56,6 +42,9 @@ export const BOOKKEEPING_ANNOTATIONS: readonly string[] = [
   CREATED_BY_KEY,
   RENDERED_KEY,
 ];
+
+/** All keys that are ours, in labels and annotations alike: a template cannot give them values of its own. */
+export const IDENTITY_KEYS: readonly string[] = [MANAGED_BY_LABEL, ...BOOKKEEPING_ANNOTATIONS, MANAGEMENT_ANNOTATION];
 
 /** Labels for which the same holds as long as an object has none; with another value, it is about another run's model. */
 export const BOOKKEEPING_LABELS: readonly string[] = [RUN_ID_KEY];
