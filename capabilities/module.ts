@@ -34,14 +34,16 @@ import { createFormerNamespaces } from "./reconciliation/former-namespaces";
 import { createKeyedQueue } from "./reconciliation/keyed-queue";
 import { createObserver } from "./reconciliation/observer";
 import type { Observer } from "./reconciliation/observer";
+import { createIsForeign } from "./reconciliation/ownership";
+import { createPolling } from "./reconciliation/polling";
 import { createRemovals } from "./reconciliation/removals";
 import { createReconciler } from "./reconciliation/reconciler";
 import type { Outcome } from "./reconciliation/reconciler";
 import { createElsewhereReporter } from "./status/elsewhere-reporting";
-import { createFleetReporter } from "./status/fleet-reporting";
+import { createFleetReporter, fleetCounts } from "./status/fleet-reporting";
 import { createReporter } from "./status/reporting";
 import { createSiblingSearch } from "./reconciliation/successors";
-import { createTemplateRollout, isUnderWay } from "./reconciliation/template-rollout";
+import { createTemplateRollout } from "./reconciliation/template-rollout";
 import { resync } from "./reconciliation/resync";
 import type { ResyncReport } from "./reconciliation/resync";
 import { createDeliveryHandler } from "./server/webhook/deliveries";
@@ -67,9 +69,6 @@ const CONCURRENCY = 256;
  * versions then share one search, which leaves MLflow's time to those who wait for an answer.
  */
 const SECOND_LOOK_WITHIN = 100;
-
-/** Milliseconds until the poll after one that has to wait for services to become Ready. */
-const EARLY_POLL = 6_000;
 
 /**
  * With others who change a service back each time: fourteen reactions in the first half hour where there were seventy a
@@ -105,10 +104,7 @@ export interface Listener {
   serve: (deliveries: boolean) => Promise<HttpServer>;
   /** Compares MLflow with the cluster and reconciles what differs; undefined when that failed, which was logged. */
   poll: () => Promise<ResyncReport | undefined>;
-  /**
-   * Polls now and then once every POLLING_INTERVAL. A timer of ours, because Pepr's OnSchedule goes by the wall clock: it
-   * keeps the time of its last run in the cluster, and after the clock was set back waits until that time comes again.
-   */
+  /** Polls now and then once every POLLING_INTERVAL. */
   startPolling: () => void;
   readonly observer: Observer;
   /** Resolves when no work is under way, second looks included. */
@@ -140,7 +136,9 @@ export function createListener(options: ListenerOptions): Listener {
   const { services, disputedIn } = rememberDisputes(
     countServices(createInferenceServices(apiServer, namespace), metrics),
   );
+  const isForeign = createIsForeign(settings.ADOPT_SERVICES);
   const removals = createRemovals({
+    isForeign,
     limits: {
       share: settings.DELETION_GUARD_PERCENT / 100,
       count: settings.DELETION_GUARD_COUNT,
@@ -158,7 +156,7 @@ export function createListener(options: ListenerOptions): Listener {
     template,
     deployTagKey,
     removals,
-    adopts: settings.ADOPT_SERVICES,
+    isForeign,
     dryRun: settings.ROLLOUT_DRY_RUN,
     storage: { storageUriBase: settings.STORAGE_URI_BASE, allowedStorageUris: settings.ALLOWED_STORAGE_URIS },
     resources: {
@@ -234,48 +232,33 @@ export function createListener(options: ListenerOptions): Listener {
   let server: HttpServer | undefined;
   let keeper: WebhookKeeper | undefined;
   let lastSuccessfulPoll: Date | undefined;
-  let running: Promise<ResyncReport | undefined> | undefined;
-  let pollTimer: NodeJS.Timeout | undefined;
-  let earlyPoll: NodeJS.Timeout | undefined;
 
-  const pollOnce = async (): Promise<ResyncReport | undefined> => {
-    const start = performance.now();
-    const reconcile = reconcileFor("poll");
-    try {
-      const parts = { mlflow, services, reconciler, reconcile, removals, rollout, reporter, deployTagKey, log };
-      const { report, heldRemovals, rollout: state, going } = await resync(parts);
-      lastSuccessfulPoll = new Date();
-      metrics.pollSucceeded(lastSuccessfulPoll);
-      // A handover under way is nothing to be alarmed at.
-      metrics.deletionsHeld(heldRemovals.filter(({ reason }) => reason !== "successor is starting").length);
-      fleetReporter.held(heldRemovals, report.managed);
-      fleetReporter.rollout(state);
-      fleetReporter.going(going);
-      const changes = report.created + report.updated + report.deleted;
-      const fields = { ...report, duration_ms: Math.round(performance.now() - start) };
-      if (heldRemovals.some(({ reason }) => reason === "successor is starting") || isUnderWay(state)) pollSoon();
-      if (changes > 0) log.info(fields, "Poll finished");
-      else log.debug(fields, "Poll finished, nothing was changed");
-      return report;
-    } catch (error) {
-      log.error({ cause: messageOf(error) }, "Poll failed, nothing was changed");
-      return undefined;
-    }
-  };
-
-  /** Looks again before the next poll: something goes on when a service has become Ready. */
-  const pollSoon = (): void => {
-    if (pollTimer === undefined) return;
-    clearTimeout(earlyPoll);
-    earlyPoll = setTimeout(() => void poll(), EARLY_POLL);
-  };
-
-  const poll = (): Promise<ResyncReport | undefined> => {
-    running ??= pollOnce().finally(() => {
-      running = undefined;
-    });
-    return running;
-  };
+  const {
+    poll,
+    start: startPolling,
+    stop: stopPolling,
+  } = createPolling({
+    resync: () =>
+      resync({
+        mlflow,
+        services,
+        reconciler,
+        reconcile: reconcileFor("poll"),
+        removals,
+        rollout,
+        reporter,
+        deployTagKey,
+      }),
+    onResynced(resynced, at) {
+      lastSuccessfulPoll = at;
+      metrics.pollSucceeded(at);
+      metrics.fleet(fleetCounts(resynced));
+      fleetReporter.found(resynced);
+    },
+    afterwards: () => formerNamespaces.look(),
+    interval: settings.POLLING_INTERVAL * 1000,
+    log,
+  });
 
   /** What carries the work, as far as this process knows: without a webhook to keep, the poll does. */
   const status = (): ModuleStatus => ({ ...(keeper?.state() ?? { mode: "polling" }), lastSuccessfulPoll });
@@ -326,14 +309,7 @@ export function createListener(options: ListenerOptions): Listener {
 
     poll,
 
-    startPolling() {
-      const round = async (): Promise<void> => {
-        await poll();
-        await formerNamespaces.look();
-      };
-      void round();
-      pollTimer ??= setInterval(() => void round(), settings.POLLING_INTERVAL * 1000);
-    },
+    startPolling,
 
     observer: createObserver({
       reconcile: reconcileFor("watch"),
@@ -345,12 +321,8 @@ export function createListener(options: ListenerOptions): Listener {
     idle: () => queue.idle(),
 
     async stop() {
-      clearInterval(pollTimer);
-      clearTimeout(earlyPoll);
-      pollTimer = undefined;
       secret?.stop();
-      await Promise.all([keeper?.stop(), server?.close()]);
-      await running;
+      await Promise.all([stopPolling(), keeper?.stop(), server?.close()]);
       await formerNamespaces.idle();
       await queue.idle();
     },

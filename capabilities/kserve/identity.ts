@@ -13,8 +13,12 @@ const MODEL_KEY = "mlflow.model";
 export const MODEL_LABEL = MODEL_KEY;
 /** Label and annotation: the version number. */
 const VERSION_KEY = "mlflow.version";
+/** The label of {@link identityLabels} with the version number. */
+export const VERSION_LABEL = VERSION_KEY;
 /** Label (made valid) and annotation (in full): the run that made the model, when there is one. */
-export const RUN_ID_KEY = "mlflow.run-id";
+const RUN_ID_KEY = "mlflow.run-id";
+/** What the listener before this module writes as the run of a version that has none, or whose run it did not find. */
+const NO_RUN = "unknown";
 /** Annotation: which registry the version came from, see {@link RegistryRecord}. */
 const REGISTRY_KEY = "mlflow.registry";
 /** Annotation: the experiment of the run, where the template asks for it. */
@@ -46,8 +50,8 @@ export const BOOKKEEPING_ANNOTATIONS: readonly string[] = [
 /** All keys that are ours, in labels and annotations alike: a template cannot give them values of its own. */
 export const IDENTITY_KEYS: readonly string[] = [MANAGED_BY_LABEL, ...BOOKKEEPING_ANNOTATIONS, MANAGEMENT_ANNOTATION];
 
-/** Labels for which the same holds as long as an object has none; with another value, it is about another run's model. */
-export const BOOKKEEPING_LABELS: readonly string[] = [RUN_ID_KEY];
+/** The label for which the same holds as long as an object does not name a run; with another, it is about its model. */
+export const BOOKKEEPING_LABEL = RUN_ID_KEY;
 
 /** Which registry a version came from: two numbers that another MLflow does not share. Unix milliseconds. */
 export interface RegistryRecord {
@@ -127,8 +131,14 @@ export function registryRecordOf({ annotations }: IdentityMetadata): RegistryRec
 }
 
 /** The run that made the model, as the object tells it; undefined when it has none or does not say. */
-export function runIdOf({ labels, annotations }: IdentityMetadata): string | undefined {
-  return annotations?.[RUN_ID_KEY] ?? labels?.[RUN_ID_KEY];
+export function runIdOf(metadata: IdentityMetadata): string | undefined {
+  return metadata.annotations?.[RUN_ID_KEY] ?? runLabelOf(metadata);
+}
+
+/** The label that names the run; undefined also where the listener before this module wrote that there is none. */
+export function runLabelOf(metadata: IdentityMetadata): string | undefined {
+  const told = metadata.labels?.[RUN_ID_KEY];
+  return told === NO_RUN && hasLostAnnotations(metadata) ? undefined : told;
 }
 
 /** The run and its experiment as the annotations record them, which may be of a run that the version had before. */

@@ -88,11 +88,11 @@ describe("createMetrics", () => {
     metrics.observeQueue(() => depth);
     metrics.observeServices(() => counts);
     expect(await linesOf(metrics, "reconcile_queue_depth")).toEqual(["reconcile_queue_depth 3"]);
-    expect(await linesOf(metrics, "inference_services")).toEqual([]);
+    expect(await linesOf(metrics, "inference_services{")).toEqual([]);
     depth = 0;
     counts = { Ready: 2, NotReady: 0, Pending: 1, Deleting: 0 };
     expect(await linesOf(metrics, "reconcile_queue_depth")).toEqual(["reconcile_queue_depth 0"]);
-    expect(await linesOf(metrics, "inference_services")).toEqual([
+    expect(await linesOf(metrics, "inference_services{")).toEqual([
       'inference_services{status="Ready"} 2',
       'inference_services{status="NotReady"} 0',
       'inference_services{status="Pending"} 1',

@@ -41,6 +41,16 @@ export type RejectionReason = (typeof REJECTIONS)[number];
 /** InferenceServices by state. */
 export type ServiceCounts = Readonly<Record<(typeof STATES)[number], number>>;
 
+/** Services of which the last poll found something that somebody may have to act on. */
+export interface FleetCounts {
+  /** To be deleted, and kept for now. */
+  readonly deletionsHeld: number;
+  /** Made from a former template or setting, and waiting for their turn. */
+  readonly outdated: number;
+  /** Brought up to date, and not Ready in time: the rollout has stopped for them. */
+  readonly rolloutsStuck: number;
+}
+
 /** What the module tells a Prometheus. None of these throws. */
 export interface Metrics {
   /** A delivery that MLflow signed; entity and action as the event has them. */
@@ -62,8 +72,8 @@ export interface Metrics {
   /** A request to the API server failed; `reason` as KubernetesError has it. */
   kubernetesError: (reason: string) => void;
   pollSucceeded: (at: Date) => void;
-  /** Services that the last poll did not delete because they are too many at once. */
-  deletionsHeld: (count: number) => void;
+  /** What the last poll found about many services together. */
+  fleet: (counts: FleetCounts) => void;
   /** Services of ours that were found in other namespaces than KUBE_NAMESPACE. */
   servicesElsewhere: (count: number) => void;
   /** Seconds until a new service was Ready, from its creation, which follows the tag at once. */
@@ -119,7 +129,17 @@ export function createMetrics(): Metrics {
   poll.remove();
   const held = new Gauge({
     name: "inference_service_deletions_held",
-    help: "InferenceServices that are to be deleted and are held until further polls confirm it, being too many at once.",
+    help: "InferenceServices that are to be deleted, and are kept for now because that looks like a mistake.",
+    registers,
+  });
+  const outdated = new Gauge({
+    name: "inference_services_outdated",
+    help: "InferenceServices made from a former template or setting, which wait for their turn in the rollout.",
+    registers,
+  });
+  const stuck = new Gauge({
+    name: "inference_service_rollouts_stuck",
+    help: "InferenceServices that were brought up to date and did not become Ready in time, for which the rollout stopped.",
     registers,
   });
   const elsewhere = new Gauge({
@@ -170,8 +190,10 @@ export function createMetrics(): Metrics {
     pollSucceeded: at => {
       poll.set(at.getTime() / 1000);
     },
-    deletionsHeld: count => {
-      held.set(count);
+    fleet: counts => {
+      held.set(counts.deletionsHeld);
+      outdated.set(counts.outdated);
+      stuck.set(counts.rolloutsStuck);
     },
     servicesElsewhere: count => {
       elsewhere.set(count);

@@ -4,12 +4,13 @@ import { formatPath, hasApplied, lostFields, owns, valueAt } from "../kserve/fie
 import type { FieldPath } from "../kserve/field-ownership";
 import {
   BOOKKEEPING_ANNOTATIONS,
-  BOOKKEEPING_LABELS,
+  BOOKKEEPING_LABEL,
   hasLostAnnotations,
   identityAnnotations,
   identityLabels,
   keyOf,
   MANAGED_BY,
+  runLabelOf,
 } from "../kserve/identity";
 import type { RegistryRecord } from "../kserve/identity";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
@@ -122,7 +123,7 @@ export function compare(
   const isAdopted = hasApplied(live, MANAGED_BY);
   const inPlace = live.metadata.deletionTimestamp === undefined && isAdopted && lost.length === 0 && isThere;
   const isByUs = differing.every(path => valueAt(live, path) === undefined || owns(live, MANAGED_BY, path));
-  const isOutdated = !inPlace && !isOther && (isAdopted ? !isApplied && isByUs : !isThere);
+  const isOutdated = !inPlace && (isAdopted ? !isOther && !isApplied && isByUs : !isThere);
   return { object: kept, inPlace, isAboutModel: isOther, isOutdated, lost, differing };
 }
 
@@ -157,29 +158,24 @@ function differencesOf(live: LiveInferenceService, { metadata, spec }: Inference
 }
 
 function isAboutModel(live: LiveInferenceService, desired: InferenceServiceObject, storageUri: string): boolean {
-  const isAnotherRun = BOOKKEEPING_LABELS.some(key => {
-    const before = live.metadata.labels[key];
-    return before !== undefined && before !== desired.metadata.labels?.[key];
-  });
+  const before = runLabelOf(live.metadata);
+  const isAnotherRun = before !== undefined && before !== desired.metadata.labels?.[BOOKKEEPING_LABEL];
   return isAnotherRun || (textsIn(desired.spec).has(storageUri) && !textsIn(live.spec).has(storageUri));
 }
 
 /** The desired object with the live one's bookkeeping: what is there stays as it is, and what is not is not added. */
 function withBookkeepingOf(live: LiveInferenceService, desired: InferenceServiceObject): InferenceServiceObject {
   const { metadata } = desired;
+  const before = live.metadata.annotations;
   const isNeeded = isNeededForIdentity(live);
-  const own = (
-    map: Readonly<Record<string, string>> = {},
-    before: Readonly<Record<string, string>>,
-    keys: readonly string[],
-  ) => Object.entries(map).filter(([key]) => !keys.includes(key) || before[key] !== undefined || isNeeded);
+  const own = (map: Readonly<Record<string, string>> = {}, isKept: (key: string) => boolean): Record<string, string> =>
+    Object.fromEntries(Object.entries(map).filter(([key]) => isNeeded || isKept(key)));
   const annotations = {
-    ...Object.fromEntries(own(metadata.annotations, live.metadata.annotations, BOOKKEEPING_ANNOTATIONS)),
-    ...Object.fromEntries(
-      Object.entries(live.metadata.annotations).filter(([key]) => BOOKKEEPING_ANNOTATIONS.includes(key)),
-    ),
+    ...own(metadata.annotations, key => !BOOKKEEPING_ANNOTATIONS.includes(key) || before[key] !== undefined),
+    ...Object.fromEntries(Object.entries(before).filter(([key]) => BOOKKEEPING_ANNOTATIONS.includes(key))),
   };
-  const labels = Object.fromEntries(own(metadata.labels, live.metadata.labels, BOOKKEEPING_LABELS));
+  const namesRun = runLabelOf(live.metadata) !== undefined;
+  const labels = own(metadata.labels, key => key !== BOOKKEEPING_LABEL || namesRun);
   return { ...desired, metadata: { ...metadata, labels, annotations } };
 }
 
@@ -191,7 +187,7 @@ function isNeededForIdentity({ metadata }: LiveInferenceService): boolean {
 function isBookkeeping(path: FieldPath): boolean {
   const [metadata, field, key] = path;
   if (metadata !== "metadata" || typeof key !== "string") return false;
-  return field === "annotations" ? BOOKKEEPING_ANNOTATIONS.includes(key) : BOOKKEEPING_LABELS.includes(key);
+  return field === "annotations" ? BOOKKEEPING_ANNOTATIONS.includes(key) : key === BOOKKEEPING_LABEL;
 }
 
 /** A digest of what concerns the pods. */

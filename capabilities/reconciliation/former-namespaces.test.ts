@@ -9,7 +9,8 @@ import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { inferenceServiceName } from "../kserve/names";
 import { KubernetesError } from "../kubernetes/api-server";
 import type { ModelVersionKey } from "../support/model-version-key";
-import { createFormerNamespaces, judge, judgeMove } from "./former-namespaces";
+import { judge, judgeMove } from "./former-namespace-judgement";
+import { createFormerNamespaces } from "./former-namespaces";
 import type { ElsewhereReport, FormerNamespacesOptions } from "./former-namespaces";
 
 const US = "system:serviceaccount:pepr-system:pepr-mlflow-kserve";

@@ -1,5 +1,4 @@
-import { CREATED_BY_KEY, hasLostAnnotations, keyOf } from "../kserve/identity";
-import { managementOf } from "../kserve/management";
+import { keyOf } from "../kserve/identity";
 import type { InferenceServices } from "../kserve/inference-services";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { inferenceServiceName } from "../kserve/names";
@@ -16,6 +15,8 @@ import { formatKey } from "../support/model-version-key";
 import type { ModelVersionKey } from "../support/model-version-key";
 import { decide } from "./decision";
 import type { Decision } from "./decision";
+import { judge, judgeMove } from "./former-namespace-judgement";
+import type { Because, FormerNamespacesPolicy } from "./former-namespace-judgement";
 
 /** Milliseconds between two looks, as long as nothing is being moved. */
 const LOOK_EVERY = 600_000;
@@ -28,23 +29,6 @@ const NAMES_TOLD = 3;
 
 /** Removed services that are remembered, to notice when they come back. */
 const REMOVED_CAPACITY = 50_000;
-
-/** Why a service elsewhere is still there. */
-export type Because =
-  /** Its namespace is none of FORMER_NAMESPACES: it may be another installation's. */
-  | "unnamed"
-  /** FORMER_NAMESPACE_SERVICES is keep. */
-  | "kept"
-  /** Its successor is not Ready yet, or it will be tried again. */
-  | "waiting"
-  /** It is to be moved, and MLflow does not want its version served any more. */
-  | "untagged"
-  /** It carries our label in a former namespace, but is not beyond doubt ours. */
-  | "doubtful"
-  /** Another installation made it, or made it again after it was removed. */
-  | "others"
-  /** The module may not remove it. */
-  | "forbidden";
 
 /** Services in one namespace that are there for the same reason. */
 export interface FoundElsewhere {
@@ -63,10 +47,7 @@ export interface ElsewhereReport {
   readonly unreadable: readonly string[];
 }
 
-/** What becomes of services in former namespaces: see FORMER_NAMESPACE_SERVICES. */
-export type FormerServicesPolicy = "keep" | "move" | "remove";
-
-export interface FormerNamespacesOptions {
+export interface FormerNamespacesOptions extends FormerNamespacesPolicy {
   /** Our services' metadata elsewhere. */
   readonly listElsewhere: (where: Whereabouts) => AsyncIterable<readonly LiveInferenceService[]>;
   readonly servicesIn: (namespace: string) => Pick<InferenceServices, "get" | "delete">;
@@ -74,8 +55,6 @@ export interface FormerNamespacesOptions {
   readonly services: Pick<InferenceServices, "namespace" | "get" | "managedPages">;
   readonly mlflow: Pick<MlflowReader, "getModelVersion">;
   readonly deployTagKey: string;
-  readonly former: readonly string[];
-  readonly policy: FormerServicesPolicy;
   /** Who we are for the API server; undefined when that is not known. */
   readonly readOwnUsername: () => Promise<string | undefined>;
   /** Told of each look that succeeded. */
@@ -95,46 +74,6 @@ export interface FormerNamespaces {
   readonly look: () => Promise<void>;
   /** Resolves when no look is under way. */
   readonly idle: () => Promise<void>;
-}
-
-/** What is to be done with a service elsewhere, as far as it alone says. */
-export type Judgement = { readonly left: Because | "not ours" } | { readonly goes: ModelVersionKey };
-
-/**
- * Judges one service elsewhere by its metadata. Only what is in a former namespace, is ours beyond doubt and was not made by
- * the account of another installation ever goes.
- *
- * @param ownUsername the account that we are; without it nothing goes
- */
-export function judge(
-  { metadata }: Pick<LiveInferenceService, "metadata">,
-  { former, policy }: Pick<FormerNamespacesOptions, "former" | "policy">,
-  ownUsername: string | undefined,
-): Judgement {
-  const key = keyOf(metadata);
-  const isFormer = former.includes(metadata.namespace);
-  if (key === undefined || hasLostAnnotations(metadata)) return { left: isFormer ? "doubtful" : "not ours" };
-  if (!isFormer) return { left: "unnamed" };
-  if (policy === "keep" || managementOf(metadata) !== "managed") return { left: "kept" };
-  if (ownUsername === undefined) return { left: "waiting" };
-  const maker = metadata.annotations[CREATED_BY_KEY];
-  // A person may have put it back from a backup; another ServiceAccount is another installation.
-  if (maker?.startsWith("system:serviceaccount:") && maker !== ownUsername) return { left: "others" };
-  return { goes: key };
-}
-
-/**
- * Whether a service that is to be moved can go.
- *
- * @param successor state of the same version's service in KUBE_NAMESPACE, when there is one
- * @param decision what MLflow says about the version when there is none; undefined when it gave no answer
- */
-export function judgeMove(
-  successor: ServiceState | undefined,
-  decision: Decision | undefined,
-): "goes" | Extract<Because, "waiting" | "untagged"> {
-  if (successor !== undefined) return successor === "Ready" ? "goes" : "waiting";
-  return decision?.kind === "remove" ? "untagged" : "waiting";
 }
 
 interface Candidate {

@@ -305,6 +305,29 @@ describe("a service of the listener before us, which has no annotations and was 
     expect(await reconciler.standing(IRIS, after ?? FOREIGN)).toEqual({ kind: "in place" });
   });
 
+  it("keeps the word for no run as it is", async () => {
+    const labels = { ...OLD.metadata.labels, "mlflow.run-id": "unknown" };
+    const { cluster, reconciler } = setUpReconciler([{ ...OLD, metadata: { ...OLD.metadata, labels } }]);
+    await reconciler.act(KEY, "poll");
+    const after = cluster.objects.get(NAME) ?? FOREIGN;
+    expect(after.metadata.labels).toEqual(labels);
+    expect(await reconciler.standing(IRIS, after)).toEqual({ kind: "in place" });
+  });
+
+  it("waits for its turn in the rollout when its artifacts are elsewhere", async () => {
+    const live = {
+      ...OLD,
+      spec: { predictor: { ...TEMPLATE_SPEC.predictor, model: { storageUri: "s3://elsewhere" } } },
+    };
+    const { cluster, reconciler } = setUpReconciler([live]);
+    const differences = expect.arrayContaining([
+      'spec.predictor.model.storageUri: "s3://elsewhere" → "s3://bucket/iris"',
+    ]) as string[];
+    expect(await reconciler.standing(IRIS, live)).toEqual({ kind: "outdated", differences });
+    await reconciler.act(KEY, "watch");
+    expect(cluster.written).toEqual([]);
+  });
+
   it("is removed when its version is not tagged any more", async () => {
     const { mlflow, cluster, reconciler } = setUpReconciler([OLD]);
     mlflow.put(UNTAGGED);

@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { KubernetesError } from "../kubernetes/api-server";
-import { hasApplied, hasUnownedFields } from "../kserve/field-ownership";
-import { hasLostAnnotations, isManaged, labelValue, recordedRunOf, RUN_ID_KEY, serves } from "../kserve/identity";
-import { FIELD_MANAGER } from "../kserve/inference-services";
+import { hasUnownedFields } from "../kserve/field-ownership";
+import { isManaged, recordedRunOf } from "../kserve/identity";
 import type { InferenceServices } from "../kserve/inference-services";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { managementOf } from "../kserve/management";
@@ -13,6 +12,7 @@ import type { StorageSettings } from "../mlflow/storage-uri";
 import { messageOf } from "../observability/logging";
 import type { Log } from "../observability/logging";
 import { BoundedCache } from "../support/bounded-cache";
+import { stopwatch } from "../support/stopwatch";
 import type { ModelVersionKey } from "../support/model-version-key";
 import type { CompiledTemplate, InferenceServiceObject } from "../template/rendering";
 import { createArtifactLocator } from "./artifact-locator";
@@ -22,7 +22,9 @@ import type { Decision } from "./decision";
 import { compare, describeDifferences, desiredObject, settledBy } from "./desired-object";
 import type { Comparison, PredictorResources, Settled } from "./desired-object";
 import { ForeignObjectError, RefusedError } from "./errors";
-import { explainHold } from "./removals";
+import { explainHold } from "./hold-reason";
+import type { IsForeign } from "./ownership";
+import { createRegistryCreation } from "./registry-creation";
 import type { Removals } from "./removals";
 
 /** What was done about one model version. */
@@ -66,8 +68,7 @@ export interface ReconcilerOptions {
   readonly storage: StorageSettings;
   readonly log?: Log | undefined;
   readonly removals: Removals;
-  /** Whether services without our annotations, as the listener before this module made them, are taken over. */
-  readonly adopts: boolean;
+  readonly isForeign: IsForeign;
   /** Whether no existing service is to be changed for a new template or setting. */
   readonly dryRun: boolean;
 }
@@ -102,9 +103,6 @@ const RACE_DELAYS: readonly number[] = [0, 20, 50, 100, 200, 400, 800, 1600];
 /** Remembered results of Applies; one short entry a service. */
 const SETTLED_CAPACITY = 50_000;
 
-/** Milliseconds for which the registry's creation, which new services record, is not asked for again. */
-const REGISTRY_LIFETIME = 60_000;
-
 /** What a tagged version should have in the cluster. */
 interface Wanted {
   readonly version: ModelVersion;
@@ -113,35 +111,14 @@ interface Wanted {
 }
 
 export function createReconciler(options: ReconcilerOptions): Reconciler {
-  const { mlflow, services, template, resources, deployTagKey, removals, adopts, dryRun } = options;
+  const { mlflow, services, template, resources, deployTagKey, removals, isForeign, dryRun } = options;
   const locate = createArtifactLocator(mlflow, options.storage, {
     needsExperiment: template.uses("experiment_id"),
     log: options.log,
   });
   /** What our last Apply left in the cluster, by name. */
   const settled = new BoundedCache<Settled>(SETTLED_CAPACITY);
-  let registry: { readonly createdAt: Promise<number | undefined>; readonly readAt: number } | undefined;
-
-  const registryCreatedAt = (version: ModelVersion): Promise<number | undefined> => {
-    if (registry === undefined || performance.now() - registry.readAt > REGISTRY_LIFETIME) {
-      // A record for information, which no deployment waits for in vain.
-      const createdAt = readRegistryOf(version).catch(() => undefined);
-      registry = { createdAt, readAt: performance.now() };
-    }
-    return registry.createdAt;
-  };
-
-  /**
-   * The address may lead to another MLflow from one moment to the next: what tells its creation is the version's own
-   * registry only when the version is still there afterwards. Otherwise the next one asks again.
-   */
-  const readRegistryOf = async (version: ModelVersion): Promise<number | undefined> => {
-    const createdAt = await mlflow.getDefaultExperimentCreation();
-    const again = await mlflow.getModelVersion(version);
-    if (again?.createdAt === version.createdAt) return createdAt;
-    registry = undefined;
-    return undefined;
-  };
+  const registryCreatedAt = createRegistryCreation(mlflow);
 
   const render = async (version: ModelVersion, live: LiveInferenceService | undefined): Promise<Wanted> => {
     const recorded = live === undefined ? {} : recordedRunOf(live.metadata);
@@ -154,13 +131,6 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   const compareWith = (live: LiveInferenceService, { object, storageUri }: Wanted): Comparison =>
     compare(live, object, storageUri, settled.get(live.metadata.name));
-
-  const isForeign = (live: LiveInferenceService, key: ModelVersionKey, version: ModelVersion | undefined): boolean => {
-    if (!serves(live.metadata, key)) return true;
-    // One that we never applied may be taken over when all that it says is true.
-    if (!hasLostAnnotations(live.metadata) || hasApplied(live, FIELD_MANAGER)) return false;
-    return !adopts || (version !== undefined && !mayBeOfRun(live.metadata, version.runId));
-  };
 
   /** Applies an object, and takes away what admission once made of fields that it does not have any more. */
   const apply = async (wanted: Wanted, live: LiveInferenceService | undefined): Promise<LiveInferenceService> => {
@@ -257,6 +227,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     async standing(version, live) {
       const wanted = await render(version, live);
       if (managementOf(live.metadata) !== "managed") return { kind: "hands off" };
+      // What cannot be taken over is told by its reconcile, and nothing that a rollout of others would wait for.
+      if (isForeign(live, version, version)) return { kind: "different" };
       const comparison = compareWith(live, wanted);
       if (comparison.inPlace) return { kind: "in place" };
       if (!comparison.isOutdated) return { kind: "different" };
@@ -277,12 +249,6 @@ function nameOrRefusal(key: ModelVersionKey, namespace: string): string {
   } catch (error) {
     throw new RefusedError(messageOf(error), { cause: error });
   }
-}
-
-/** A service that is not known to us by an Apply is not one of another run's model. */
-function mayBeOfRun({ labels }: LiveInferenceService["metadata"], runId: string): boolean {
-  const told = labels[RUN_ID_KEY];
-  return told === undefined || (runId !== "" && told === labelValue(runId));
 }
 
 /** Not by resourceVersion: KServe's controller may have written the status between our read and our Apply. */
@@ -315,20 +281,4 @@ function isRace(error: unknown, live: LiveInferenceService | undefined): boolean
   if (error.status === 409) return true;
   // A uid that no longer fits is answered as an invalid change of an immutable field.
   return error.status === 422 && live !== undefined && error.message.includes("metadata.uid");
-}
-
-/** Adds up the time that was spent waiting. */
-function stopwatch(): { during: <T>(work: Promise<T>) => Promise<T>; milliseconds: () => number } {
-  let total = 0;
-  return {
-    async during(work) {
-      const start = performance.now();
-      try {
-        return await work;
-      } finally {
-        total += performance.now() - start;
-      }
-    },
-    milliseconds: () => Math.round(total * 100) / 100,
-  };
 }

@@ -6,7 +6,8 @@ import { LIMITS, reconcilerBetween } from "../../test/support/unit/reconciling";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import type { MlflowReader, ModelVersion } from "../mlflow/client";
 import { formatKey } from "../support/model-version-key";
-import type { HoldReason, Removals, Review } from "./removals";
+import type { HoldReason } from "./hold-reason";
+import type { Removals, Review } from "./removals";
 import { readinessOf } from "./successors";
 
 const READY = { status: { conditions: [{ type: "Ready", status: "True" }] } };
@@ -21,9 +22,13 @@ interface World {
 }
 
 /** A policy over services of these versions; MLflow has those that a test puts in. */
-function world(versions: readonly ModelVersion[], replaced: Partial<MlflowReader> = {}): World {
+function world(
+  versions: readonly ModelVersion[],
+  replaced: Partial<MlflowReader> = {},
+  changes: ServiceChanges = {},
+): World {
   const mlflow = fakeMlflow(replaced);
-  const services = versions.map(version => ({ key: version, live: serviceOf(version) }));
+  const services = versions.map(version => ({ key: version, live: serviceOf(version, changes) }));
   const cluster = fakeCluster(...services.map(({ live }) => live));
   const clock = { now: 0 };
   const { removals } = reconcilerBetween(mlflow, cluster, () => clock.now);
@@ -40,15 +45,21 @@ function world(versions: readonly ModelVersion[], replaced: Partial<MlflowReader
   return { removals, mlflow, clock, poll };
 }
 
+interface ServiceChanges {
+  readonly annotations?: object;
+  readonly managedFields?: readonly [];
+}
+
 /** A Ready service that tells which registry and version it is of. */
-function serviceOf(version: ModelVersion, changes: { readonly annotations?: object } = {}): LiveInferenceService {
+function serviceOf(version: ModelVersion, changes: ServiceChanges = {}): LiveInferenceService {
   const annotations = {
     "mlflow.model": version.model,
     "mlflow.version": version.version,
     "mlflow.registry": `${REGISTRY_CREATED_AT}/${version.createdAt}`,
     ...changes.annotations,
   };
-  return liveService(version, { ...READY, metadata: { annotations } });
+  const { managedFields } = changes;
+  return liveService(version, { ...READY, metadata: { annotations, ...(managedFields && { managedFields }) } });
 }
 
 /** Versions of different models, each made a minute after the one before, without runs. */
@@ -120,6 +131,16 @@ describe("a poll that finds services unwanted", () => {
     expect([silent.released, silent.held.length]).toEqual([[], 3]);
     isDown = false;
     expect((await poll()).released).toHaveLength(3);
+  });
+
+  it("holds what this module never applied, and then lets it go", async () => {
+    const versions = fleet(3);
+    const { mlflow, clock, poll } = world(versions, {}, { managedFields: [] });
+    versions.slice(1).forEach(mlflow.put);
+    for (const version of versions.slice(0, 1)) mlflow.put(untagged(version));
+    expect(reasonsOf(await poll())).toEqual(["never applied"]);
+    clock.now += LIMITS.hold;
+    expect(await poll()).toMatchObject({ released: [{ model: "model-0" }], held: [] });
   });
 
   it("takes nothing for evidence that another registry says, however long it says so", async () => {

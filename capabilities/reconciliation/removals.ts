@@ -1,6 +1,5 @@
 import { registryRecordOf, runIdOf } from "../kserve/identity";
 import type { RegistryRecord } from "../kserve/identity";
-import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { isReady } from "../kserve/service-state";
 import type { MlflowReader, ModelVersion } from "../mlflow/client";
 import { BoundedCache } from "../support/bounded-cache";
@@ -9,8 +8,10 @@ import { formatKey } from "../support/model-version-key";
 import type { ModelVersionKey } from "../support/model-version-key";
 import type { Cause } from "./cause";
 import { decide } from "./decision";
-import { originOf, setBackTo } from "./provenance";
-import type { Origined } from "./provenance";
+import type { HeldRemoval, HoldReason } from "./hold-reason";
+import type { IsForeign } from "./ownership";
+import { doubtAbout, findSetBack, isAwaiting, isNeverApplied, isSetBack, withoutRenamed } from "./removal-evidence";
+import type { Candidate, Confirmed, Fleet } from "./removal-evidence";
 import { awaitedSuccessor } from "./successors";
 import type { Successor } from "./successors";
 
@@ -32,45 +33,11 @@ export interface RemovalLimits {
   readonly handover: number;
 }
 
-/** Why a service that MLflow does not want stays for now. */
-export type HoldReason =
-  /** Too many at once, or all there are. */
-  | "mass"
-  /** Its version came from another MLflow than the one that answers. Held until that one answers, or a person decides. */
-  | "other registry"
-  /** MLflow does not know the version, and nobody knows whether it ever did. */
-  | "unknown registry"
-  /** The registry looks like an older state of itself, as after a restore. */
-  | "registry set back"
-  /** It is the model's last Ready version, and another one is starting. */
-  | "successor is starting";
-
-/** A service that stays although MLflow does not want it. */
-export interface HeldRemoval {
-  readonly key: ModelVersionKey;
-  readonly inferenceService: string;
-  readonly reason: HoldReason;
-}
-
 /** What becomes of the services that one pass would remove. */
 export interface Review {
   /** Those that may go now; {@link Removals.decide} lets them, too. */
   readonly released: readonly ModelVersionKey[];
   readonly held: readonly HeldRemoval[];
-}
-
-/** A service whose version is not among the tagged ones. */
-export interface Candidate {
-  readonly key: ModelVersionKey;
-  readonly live: LiveInferenceService;
-}
-
-/** All services as one pass found them. */
-export interface Fleet {
-  /** Services that are ours, candidates included; not those that are on their way out or left to a person. */
-  readonly size: number;
-  /** The tagged versions, with their services where there are any. */
-  readonly wanted: readonly Successor[];
 }
 
 export type Verdict =
@@ -95,6 +62,7 @@ export interface Removals {
 export interface RemovalOptions {
   readonly limits: RemovalLimits;
   readonly deployTagKey: string;
+  readonly isForeign: IsForeign;
   readonly mlflow: Pick<MlflowReader, "getModelVersion" | "getRun" | "getDefaultExperimentCreation">;
   /** The other versions of the model that are tagged, with their services, as they are now. */
   readonly siblings: (key: ModelVersionKey) => Promise<readonly Successor[]>;
@@ -104,42 +72,30 @@ export interface RemovalOptions {
   readonly wallClock?: () => number;
 }
 
-/** Why a service stays for now, for a person: half a sentence, after the name of the service. */
-export function explainHold(reason: HoldReason | "left to the poll"): string {
-  switch (reason) {
-    case "mass":
-      return "many or all services are to go at once";
-    case "other registry":
-      return "MLflow's answer is no evidence: the service came from another MLflow than the one at MLFLOW_KSERVE_MLFLOW_TRACKING_URI";
-    case "unknown registry":
-      return "MLflow does not know the version, and the service does not tell which MLflow it came from";
-    case "registry set back":
-      return "MLflow does not know the newest versions, as after a restore of an older backup";
-    case "successor is starting":
-      return "it is the model's last Ready version, and goes when the version that is starting is Ready";
-    case "left to the poll":
-      return "the next poll decides whether it goes";
-  }
-}
-
 interface Held {
   readonly reason: HoldReason;
   readonly since: number;
   readonly uid: string;
 }
 
-/** A candidate of which MLflow said, in this pass, that it is to go. */
-interface Confirmed extends Candidate {
+/** One that is judged, with what this process remembers of it. */
+interface Remembered extends Confirmed {
   readonly id: string;
-  readonly answer: ModelVersion | undefined;
-  readonly known: RegistryRecord | undefined;
   /** This process saw the version tagged, in this very registry. */
   readonly wasSeen: boolean;
 }
 
 /** What is held is remembered by this process alone: a new one begins anew, which only takes longer. */
 export function createRemovals(options: RemovalOptions): Removals {
-  const { limits, deployTagKey, mlflow, siblings, now = () => performance.now(), wallClock = Date.now } = options;
+  const {
+    limits,
+    deployTagKey,
+    isForeign,
+    mlflow,
+    siblings,
+    now = () => performance.now(),
+    wallClock = Date.now,
+  } = options;
   const seen = new BoundedCache<RegistryRecord>(SEEN_CAPACITY);
   let held = new Map<string, Held>();
   /** Uids of services that the last review let go. */
@@ -180,17 +136,17 @@ export function createRemovals(options: RemovalOptions): Removals {
     return decide(await mlflow.getModelVersion(key), deployTagKey).kind === "remove";
   };
 
-  /** What MLflow says about each, in this pass; those without an answer stay as they are. */
+  /** What MLflow says about each of ours, in this pass; those without an answer stay as they are. */
   const confirm = async (
     candidates: readonly Candidate[],
-  ): Promise<{ confirmed: Confirmed[]; silent: Set<string> }> => {
-    const confirmed: Confirmed[] = [];
+  ): Promise<{ confirmed: Remembered[]; silent: Set<string> }> => {
+    const confirmed: Remembered[] = [];
     const silent = new Set<string>();
     await inParallel(candidates, CONCURRENCY, async candidate => {
       const id = formatKey(candidate.key);
       try {
         const answer = await mlflow.getModelVersion(candidate.key);
-        if (decide(answer, deployTagKey).kind !== "remove") return;
+        if (decide(answer, deployTagKey).kind !== "remove" || isForeign(candidate.live, candidate.key, answer)) return;
         confirmed.push({ ...candidate, id, answer, known: knownOf(candidate), wasSeen: seen.get(id) !== undefined });
       } catch {
         silent.add(id);
@@ -199,22 +155,7 @@ export function createRemovals(options: RemovalOptions): Removals {
     return { confirmed, silent };
   };
 
-  /** What speaks against each removal by itself. */
-  const suspicionOf = async (
-    one: Confirmed,
-    registry: number | undefined,
-    setBack: number | undefined,
-  ): Promise<HoldReason | undefined> => {
-    const origin = originOf(one.known, registry, one.answer);
-    if (origin === "other") return "other registry";
-    if (one.answer === undefined) {
-      if (origin === "unknown" && !(await hasRun(one))) return "unknown registry";
-      if (setBack !== undefined && (one.known?.versionCreatedAt ?? 0) >= setBack) return "registry set back";
-    }
-    return undefined;
-  };
-
-  const isMass = (count: number, size: number, alone: Confirmed | undefined): boolean => {
+  const isMass = (count: number, size: number, alone: Remembered | undefined): boolean => {
     if (count === 0) return false;
     // The only service there is goes when this process saw its tag come and go; else all of them is always a mass.
     if (count >= size) return !(size === 1 && alone?.wasSeen === true && alone.answer !== undefined);
@@ -239,10 +180,8 @@ export function createRemovals(options: RemovalOptions): Removals {
       if (cause === "poll" && released.has(candidate.live.metadata.uid)) return { kind: "go" };
       if (cause !== "delivery") return { kind: "hold", reason: "left to the poll" };
       const known = knownOf(candidate);
-      const origin = originOf(known, await readRegistry(), answer);
-      if (origin === "other") return { kind: "hold", reason: "other registry" };
-      if (answer === undefined && origin === "unknown" && !(await hasRun(candidate)))
-        return { kind: "hold", reason: "unknown registry" };
+      const doubt = await doubtAbout({ ...candidate, answer, known }, await readRegistry(), hasRun);
+      if (doubt !== undefined) return { kind: "hold", reason: doubt };
       if (!(await isConfirmed(candidate.key, known, answer))) return { kind: "hold", reason: "left to the poll" };
       if (!isReady(candidate.live)) return { kind: "go" };
       const starting = awaitedSuccessor(await siblings(candidate.key), wallClock(), limits.handover);
@@ -265,7 +204,7 @@ export function createRemovals(options: RemovalOptions): Removals {
       const after = new Map<string, Held>();
       const goes: ModelVersionKey[] = [];
       const stays: HeldRemoval[] = [];
-      const hold = ({ key, live, id }: Confirmed, reason: HoldReason): void => {
+      const hold = ({ key, live, id }: Remembered, reason: HoldReason): void => {
         const last = before.get(id);
         const since = last?.reason === reason && last.uid === live.metadata.uid ? last.since : time;
         const now = { reason, since, uid: live.metadata.uid };
@@ -281,8 +220,10 @@ export function createRemovals(options: RemovalOptions): Removals {
         const last = before.get(one.id);
         const isHeld = last?.reason === "mass" && last.uid === one.live.metadata.uid;
         const reason =
-          (await suspicionOf(one, registry, setBack)) ??
+          (await doubtAbout(one, registry, hasRun)) ??
+          (isSetBack(one, setBack) ? "registry set back" : undefined) ??
           (mass || isHeld ? "mass" : undefined) ??
+          (isNeverApplied(one) ? "never applied" : undefined) ??
           (isReady(one.live) && isAwaiting(one, fleet, wallClock(), limits.handover)
             ? "successor is starting"
             : undefined);
@@ -303,52 +244,4 @@ export function createRemovals(options: RemovalOptions): Removals {
       return { released: goes, held: stays };
     },
   };
-}
-
-async function findSetBack(
-  confirmed: readonly Confirmed[],
-  { wanted }: Fleet,
-  hasRun: (candidate: Candidate) => Promise<boolean>,
-): Promise<number | undefined> {
-  const missing = confirmed.filter(({ answer }) => answer === undefined);
-  if (missing.length < 2) return undefined;
-  const services: Origined[] = await inParallel(confirmed, CONCURRENCY, async one => ({
-    record: one.known,
-    exists: one.answer !== undefined,
-    hasRun: one.answer === undefined && (await hasRun(one)),
-  }));
-  for (const { version } of wanted) {
-    const record = { registryCreatedAt: undefined, versionCreatedAt: version.createdAt };
-    services.push({ record, exists: true, hasRun: true });
-  }
-  return setBackTo(services);
-}
-
-/** Whether another version of the candidate's model, or the same one under the model's new name, is starting. */
-function isAwaiting(candidate: Confirmed, { wanted }: Fleet, time: number, handover: number): boolean {
-  const successors = wanted.filter(
-    ({ version }) => version.model === candidate.key.model || isRenamed(candidate, version),
-  );
-  return awaitedSuccessor(successors, time, handover) !== undefined;
-}
-
-/** Those that are not served under their model's new name; a version is the new name of one at the most. */
-function withoutRenamed(confirmed: readonly Confirmed[], { wanted }: Fleet): Confirmed[] {
-  const taken = new Set<ModelVersion>();
-  return confirmed.filter(one => {
-    const renamed = wanted.find(({ version }) => !taken.has(version) && isRenamed(one, version))?.version;
-    if (renamed !== undefined) taken.add(renamed);
-    return renamed === undefined;
-  });
-}
-
-/** Whether a version is the candidate's under its model's new name: a rename leaves version, creation and run alone. */
-function isRenamed({ key, live, known, answer }: Confirmed, version: ModelVersion): boolean {
-  return (
-    answer === undefined &&
-    version.version === key.version &&
-    version.createdAt !== 0 &&
-    version.createdAt === known?.versionCreatedAt &&
-    version.runId === (runIdOf(live.metadata) ?? "")
-  );
 }

@@ -6,8 +6,6 @@ import type { FakeMlflow } from "../../test/support/unit/fake-mlflow";
 import { liveService, modelVersion } from "../../test/support/unit/objects";
 import { LIMITS, reconcilerBetween } from "../../test/support/unit/reconciling";
 import { rejectionOf } from "../../test/support/unit/outcomes";
-import { recordingLog } from "../../test/support/unit/recording-log";
-import type { RecordedLine } from "../../test/support/unit/recording-log";
 import { KubernetesError } from "../kubernetes/api-server";
 import type { InferenceServices } from "../kserve/inference-services";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
@@ -16,7 +14,7 @@ import { MlflowError } from "../mlflow/errors";
 import { createTemplateRollout } from "./template-rollout";
 import { messageOf } from "../observability/logging";
 import { resync } from "./resync";
-import type { ResyncReport } from "./resync";
+import type { Namesake, ResyncReport } from "./resync";
 
 const IRIS = modelVersion();
 const WINE = modelVersion({ model: "wine", version: "1", source: "s3://bucket/wine" });
@@ -24,7 +22,8 @@ const WINE = modelVersion({ model: "wine", version: "1", source: "s3://bucket/wi
 interface Setup {
   readonly mlflow: FakeMlflow;
   readonly cluster: FakeCluster;
-  readonly lines: readonly RecordedLine[];
+  /** Second services that the polls found. */
+  readonly namesakes: readonly Namesake[];
   /** Keys that went through the queue. */
   readonly reconciled: string[];
   /** Failures that were reported. */
@@ -41,7 +40,7 @@ function setUp(
 ): Setup {
   const mlflow = fakeMlflow(replaced);
   const cluster = Object.assign(fakeCluster(...live), services);
-  const { log, lines } = recordingLog();
+  const found: Namesake[] = [];
   const clock = { now: 0 };
   const { reconciler, removals } = reconcilerBetween(mlflow, cluster, () => clock.now);
   const rollout = createTemplateRollout({ maximumUnavailable: 1, deadline: 60_000, dryRun: false });
@@ -49,7 +48,7 @@ function setUp(
   const failed: string[] = [];
   const open: string[][] = [];
   const poll = async (): Promise<ResyncReport> => {
-    const { report } = await resync({
+    const { report, namesakes } = await resync({
       mlflow,
       services: cluster,
       reconciler,
@@ -64,12 +63,12 @@ function setUp(
         pollEnded: keys => open.push(keys.map(({ model, version }) => `${model} ${version}`)),
       },
       deployTagKey: "deploy",
-      log,
     });
+    found.push(...namesakes);
     clock.now += LIMITS.hold;
     return report;
   };
-  return { mlflow, cluster, lines, reconciled, failed, open, poll };
+  return { mlflow, cluster, namesakes: found, reconciled, failed, open, poll };
 }
 
 const NOTHING_DONE = { created: 0, updated: 0, deleted: 0, failed: 0, held: 0, outdated: 0 };
@@ -158,9 +157,9 @@ describe("resync", () => {
 
   it("deletes nothing when MLflow does not answer about a version that the search left out", async () => {
     const down = (): Promise<never> => Promise.reject(new MlflowError("unexpected", "an HTML page"));
-    const { cluster, lines, poll } = setUp([liveService(IRIS)], { getModelVersion: down });
+    const { cluster, poll } = setUp([liveService(IRIS)], { getModelVersion: down });
     expect(await poll()).toEqual({ ...NOTHING_DONE, tagged: 0, managed: 1 });
-    expect([cluster.written, lines]).toEqual([[], []]);
+    expect(cluster.written).toEqual([]);
   });
 
   it("goes on with the others when one fails", async () => {
@@ -179,11 +178,13 @@ describe("resync", () => {
     expect([...cluster.objects.keys()]).toEqual(["mlflow-wine-v1"]);
   });
 
-  it("leaves an object alone that only carries our label, and says so", async () => {
+  it("leaves an object alone that only carries our labels, and tells of it when its version is served here", async () => {
     const labelled = liveService(IRIS, { metadata: { name: "somebodys" } });
-    const { cluster, lines, reconciled, poll } = setUp([labelled]);
+    const { mlflow, cluster, reconciled, namesakes, poll } = setUp([labelled]);
     expect(await poll()).toEqual({ ...NOTHING_DONE, tagged: 0, managed: 1 });
-    expect([cluster.written, reconciled]).toEqual([[], []]);
-    expect(lines).toMatchObject([{ level: "debug", fields: { inference_service: "somebodys", namespace: "models" } }]);
+    expect([cluster.written, reconciled, namesakes]).toEqual([[], [], []]);
+    mlflow.put(IRIS);
+    expect(await poll()).toMatchObject({ created: 1 });
+    expect(namesakes).toEqual([{ inferenceService: "somebodys", beside: "mlflow-iris-v3" }]);
   });
 });

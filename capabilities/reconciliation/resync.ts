@@ -1,16 +1,17 @@
-import { hasLostAnnotations, keyOf, serves } from "../kserve/identity";
+import { hasLostAnnotations, identityLabels, keyOf, MODEL_LABEL, serves, VERSION_LABEL } from "../kserve/identity";
 import type { InferenceServices } from "../kserve/inference-services";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { managementOf } from "../kserve/management";
 import { inferenceServiceName } from "../kserve/names";
 import type { MlflowReader, ModelVersion } from "../mlflow/client";
-import type { Log } from "../observability/logging";
 import { inParallel } from "../support/in-parallel";
 import { formatKey } from "../support/model-version-key";
 import type { ModelVersionKey } from "../support/model-version-key";
 import type { FailureReporter } from "./failures";
 import type { Outcome, Reconciler } from "./reconciler";
-import type { Candidate, HeldRemoval, Removals } from "./removals";
+import type { HeldRemoval } from "./hold-reason";
+import type { Candidate } from "./removal-evidence";
+import type { Removals } from "./removals";
 import { readinessOf } from "./successors";
 import type { Readiness, Successor } from "./successors";
 import { unfinished } from "./template-rollout";
@@ -29,7 +30,6 @@ export interface ResyncOptions {
   readonly rollout: TemplateRollout;
   readonly reporter: FailureReporter;
   readonly deployTagKey: string;
-  readonly log: Log;
 }
 
 /** What one resync found and did. */
@@ -56,9 +56,20 @@ export interface Deletion {
   readonly finalizers: readonly string[];
 }
 
+/**
+ * An object with our labels for a tagged version, and another name than the version's service has: the listener before
+ * this module named some models otherwise. It serves beside the version's own service, and nobody looks after it.
+ */
+export interface Namesake {
+  readonly inferenceService: string;
+  /** The version's own service. */
+  readonly beside: string;
+}
+
 /** A report, with what it only counts. */
 export interface Resynced {
   readonly going: readonly Deletion[];
+  readonly namesakes: readonly Namesake[];
   readonly report: ResyncReport;
   readonly heldRemovals: readonly HeldRemoval[];
   readonly rollout: RolloutState;
@@ -100,7 +111,7 @@ export async function resync(options: ResyncOptions): Promise<Resynced> {
   ]);
   const { tagged, managed } = found;
   const report = { tagged, managed, ...counts, held: held.length, outdated: state.outdated };
-  return { report, heldRemovals: held, rollout: state, going: found.going };
+  return { report, heldRemovals: held, rollout: state, going: found.going, namesakes: found.namesakes };
 }
 
 interface Differences extends Pick<ResyncReport, "tagged" | "managed"> {
@@ -115,6 +126,7 @@ interface Differences extends Pick<ResyncReport, "tagged" | "managed"> {
   readonly unwanted: readonly Candidate[];
   /** Tagged versions whose services are on their way out. */
   readonly going: readonly Deletion[];
+  readonly namesakes: readonly Namesake[];
   /** The tagged versions, each with what is known of its service. */
   readonly wanted: () => Successor[];
 }
@@ -130,24 +142,25 @@ async function differences({
   removals,
   rollout,
   deployTagKey,
-  log,
 }: Omit<ResyncOptions, "reconcile" | "reporter">): Promise<Differences> {
   const tagged = new Map((await mlflow.searchTagged(deployTagKey)).map(version => [formatKey(version), version]));
-  const byName = new Map<string, ModelVersion>();
   const settled = new Set<string>();
   const readiness = new Map<string, Readiness>();
   const unwanted: Candidate[] = [];
   const outdated: OutdatedService[] = [];
   const notReady: UnfinishedService[] = [];
   const going: Deletion[] = [];
+  const namesakes: Namesake[] = [];
   let managed = 0;
   let size = 0;
+
+  const byName = once(() => indexBy(tagged.values(), version => nameOf(version, services.namespace)));
+  const byLabels = once(() => indexBy(tagged.values(), version => labelsOf(identityLabels(version))));
 
   /** The version of an object that lost its annotations, found by its name. */
   const versionNamed = (live: LiveInferenceService): ModelVersion | undefined => {
     if (!hasLostAnnotations(live.metadata)) return undefined;
-    if (byName.size === 0) for (const version of tagged.values()) addByName(byName, version, services.namespace);
-    const version = byName.get(live.metadata.name);
+    const version = byName().get(live.metadata.name);
     return version !== undefined && serves(live.metadata, version) ? version : undefined;
   };
 
@@ -157,12 +170,11 @@ async function differences({
       const key = keyOf(live.metadata) ?? versionNamed(live);
       const management = managementOf(live.metadata);
       if (key === undefined) {
-        const { name, namespace } = live.metadata;
-        if (management === "released") return;
-        log.debug(
-          { inference_service: name, namespace },
-          "InferenceService carries our managed-by label but not our name and identity; it is left untouched",
-        );
+        // It is left untouched, whatever it is.
+        const version = byLabels().get(labelsOf(live.metadata.labels));
+        const beside = version === undefined ? undefined : nameOf(version, services.namespace);
+        if (management === "managed" && beside !== undefined && beside !== live.metadata.name)
+          namesakes.push({ inferenceService: live.metadata.name, beside });
         return;
       }
       const isGoing = live.metadata.deletionTimestamp !== undefined;
@@ -195,13 +207,37 @@ async function differences({
     .filter(([id]) => !settled.has(id))
     .map(([, { model, version }]): ModelVersionKey => ({ model, version }));
   const wanted = (): Successor[] => [...tagged].map(([id, version]) => ({ version, service: readiness.get(id) }));
-  return { tagged: tagged.size, managed, size, different, outdated, unfinished: notReady, unwanted, going, wanted };
+  const lists = { different, outdated, unfinished: notReady, unwanted, going, namesakes };
+  return { tagged: tagged.size, managed, size, ...lists, wanted };
 }
 
-function addByName(byName: Map<string, ModelVersion>, version: ModelVersion, namespace: string): void {
+function nameOf(version: ModelVersion, namespace: string): string | undefined {
   try {
-    byName.set(inferenceServiceName(version, namespace), version);
+    return inferenceServiceName(version, namespace);
   } catch {
     // It cannot have a name; its reconcile says so.
+    return undefined;
   }
+}
+
+function labelsOf(labels: Readonly<Record<string, string>>): string {
+  return JSON.stringify([labels[MODEL_LABEL], labels[VERSION_LABEL]]);
+}
+
+function indexBy(
+  versions: Iterable<ModelVersion>,
+  keyOfVersion: (version: ModelVersion) => string | undefined,
+): ReadonlyMap<string, ModelVersion> {
+  const index = new Map<string, ModelVersion>();
+  for (const version of versions) {
+    const key = keyOfVersion(version);
+    if (key !== undefined) index.set(key, version);
+  }
+  return index;
+}
+
+/** Does a piece of work when it is asked for first; most resyncs need no index. */
+function once<T extends object>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
 }

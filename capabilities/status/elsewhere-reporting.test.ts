@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { recordingLog } from "../../test/support/unit/recording-log";
 import type { RecordedEvent } from "../kubernetes/events";
-import type { Because, ElsewhereReport } from "../reconciliation/former-namespaces";
+import type { Because } from "../reconciliation/former-namespace-judgement";
+import type { ElsewhereReport } from "../reconciliation/former-namespaces";
 import { createElsewhereReporter, describeElsewhere } from "./elsewhere-reporting";
 
 const report = (because: Because, count = 1, unreadable: string[] = []): ElsewhereReport => ({

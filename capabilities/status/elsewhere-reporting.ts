@@ -2,7 +2,8 @@ import { MANAGED_BY, MANAGED_BY_LABEL } from "../kserve/identity";
 import type { EventRecorder } from "../kubernetes/events";
 import type { Log } from "../observability/logging";
 import type { Metrics } from "../observability/metrics";
-import type { Because, ElsewhereReport, FoundElsewhere } from "../reconciliation/former-namespaces";
+import type { Because } from "../reconciliation/former-namespace-judgement";
+import type { ElsewhereReport, FoundElsewhere } from "../reconciliation/former-namespaces";
 
 const FORMER = "MLFLOW_KSERVE_FORMER_NAMESPACES";
 const POLICY = "MLFLOW_KSERVE_FORMER_NAMESPACE_SERVICES";

@@ -1,7 +1,7 @@
 import { MANAGEMENT_ANNOTATION } from "../kserve/management";
-import { explainHold } from "../reconciliation/removals";
-import type { HeldRemoval } from "../reconciliation/removals";
-import type { Deletion } from "../reconciliation/resync";
+import { explainHold } from "../reconciliation/hold-reason";
+import type { HeldRemoval } from "../reconciliation/hold-reason";
+import type { Deletion, Namesake } from "../reconciliation/resync";
 import type { RolloutState } from "../reconciliation/template-rollout";
 
 /** Names that a message has at the most; the log's field has more of them. */
@@ -97,5 +97,17 @@ export function describeStuck(stuck: readonly Deletion[], namespace: string): st
     `${stuck.length} services that are tagged in MLflow are still being deleted, and are made anew when they are gone: ` +
     `${namesOf(stuck.map(({ inferenceService }) => inferenceService))}. Held by the finalizers ${finalizers}: check that ` +
     `the controller that sets them runs (KServe's: kubectl get pods -n kserve; kubectl get inferenceservice -n ${namespace})`
+  );
+}
+
+/** Says which versions are served a second time under a name that is not theirs; undefined for none. */
+export function describeNamesakes(namesakes: readonly Namesake[], namespace: string): string | undefined {
+  if (namesakes.length === 0) return undefined;
+  const pairs = namesakes.map(({ inferenceService, beside }) => `${inferenceService} (here ${beside})`).sort();
+  return (
+    `${namesakes.length} services carry the labels of tagged versions, and not the names that this module gives them: ` +
+    `${namesOf(pairs)}. They are left alone and serve beside this module's. Move their callers, then delete them: kubectl delete ` +
+    `inferenceservice -n ${namespace} NAME; or keep one for good: kubectl annotate inferenceservice -n ${namespace} NAME ` +
+    `${MANAGEMENT_ANNOTATION}=released`
   );
 }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { recordingLog } from "../../test/support/unit/recording-log";
 import type { RecordedEvent } from "../kubernetes/events";
-import { createFleetReporter } from "./fleet-reporting";
+import type { Resynced } from "../reconciliation/resync";
+import { createFleetReporter, fleetCounts } from "./fleet-reporting";
 import type { FleetReporter } from "./fleet-reporting";
 
 function report(tell: (reporter: FleetReporter) => void): { events: RecordedEvent[]; messages: string[] } {
@@ -11,6 +12,19 @@ function report(tell: (reporter: FleetReporter) => void): { events: RecordedEven
   return { events, messages: lines.map(({ message }) => message) };
 }
 
+/** What a poll that found nothing special tells, but for what is given. */
+function resynced(found: Partial<Resynced>, managed = 0): Resynced {
+  const counts = { created: 0, updated: 0, deleted: 0, held: 0, outdated: 0, failed: 0 };
+  return {
+    report: { tagged: 0, managed, ...counts },
+    heldRemovals: [],
+    going: [],
+    namesakes: [],
+    rollout: { outdated: 0, rollingOut: 0, stuck: [], preview: [] },
+    ...found,
+  };
+}
+
 describe("createFleetReporter", () => {
   it("is loud about a mass deletion that is held, with cause and cure, once until it changes", () => {
     const removals = ["iris", "wine"].map(model => ({
@@ -18,10 +32,10 @@ describe("createFleetReporter", () => {
       inferenceService: `mlflow-${model}-v1`,
       reason: "mass" as const,
     }));
-    const { events, messages } = report(({ held }) => {
-      held(removals, 2);
-      held(removals, 2);
-      held([], 2);
+    const { events, messages } = report(({ found }) => {
+      found(resynced({ heldRemovals: removals }, 2));
+      found(resynced({ heldRemovals: removals }, 2));
+      found(resynced({}, 2));
     });
     const message = expect.stringMatching(
       /^Mass deletion held: 2 of 2 services .*mlflow-iris-v1, mlflow-wine-v1.*Check that MLFLOW_KSERVE_.*kubectl delete inferenceservice -n models.*mlflow.management=paused/,
@@ -32,9 +46,11 @@ describe("createFleetReporter", () => {
 
   it("tells a stopped rollout with its cause, and its end", () => {
     const stuck = [{ inferenceService: "mlflow-iris-v1", progress: "stuck" as const, cause: "no node has room" }];
-    const { events, messages } = report(({ rollout }) => {
-      for (let pass = 0; pass < 2; pass++) rollout({ outdated: 3, rollingOut: 0, stuck, preview: [] });
-      rollout({ outdated: 0, rollingOut: 0, stuck: [], preview: [] });
+    const rollout = { outdated: 3, rollingOut: 0, stuck, preview: [] };
+    expect(fleetCounts(resynced({ rollout }))).toEqual({ deletionsHeld: 0, outdated: 3, rolloutsStuck: 1 });
+    const { events, messages } = report(({ found }) => {
+      for (let poll = 0; poll < 2; poll++) found(resynced({ rollout }));
+      found(resynced({}));
     });
     const message = expect.stringMatching(
       /^Rollout stopped with 3 services to go, because mlflow-iris-v1 did not become Ready in time \(no node has room\): correct/,
@@ -45,10 +61,22 @@ describe("createFleetReporter", () => {
 
   it("names who holds a deletion that does not end, once", () => {
     const stuck = [{ inferenceService: "mlflow-iris-v1", finalizers: ["inferenceservice.finalizers"] }];
-    const { messages } = report(reporter => {
-      for (let poll = 0; poll < 3; poll++) reporter.going(stuck);
-      reporter.going([]);
+    const { messages } = report(({ found }) => {
+      for (let poll = 0; poll < 3; poll++) found(resynced({ going: stuck }));
+      found(resynced({}));
     });
     expect(messages).toEqual([expect.stringContaining("inferenceservice.finalizers"), "No deletion is stuck any more"]);
+  });
+
+  it("names services that the listener before this module left beside those of their versions, with the cure", () => {
+    const namesakes = [{ inferenceService: "mlflow-iris-model-v1", beside: "mlflow-iris-model-5f2a-v1" }];
+    const { events, messages } = report(({ found }) => {
+      for (let poll = 0; poll < 2; poll++) found(resynced({ namesakes }));
+    });
+    const message = expect.stringMatching(
+      /mlflow-iris-model-v1 \(here mlflow-iris-model-5f2a-v1\).*kubectl delete inferenceservice -n models.*mlflow.management=released/,
+    ) as string;
+    expect(messages).toEqual([message]);
+    expect(events).toEqual([{ type: "Warning", reason: "ServedTwice", message }]);
   });
 });

@@ -3,7 +3,7 @@ import { KubernetesError } from "../../capabilities/kubernetes/api-server";
 import type { ApiServer } from "../../capabilities/kubernetes/api-server";
 import {
   BOOKKEEPING_ANNOTATIONS,
-  BOOKKEEPING_LABELS,
+  BOOKKEEPING_LABEL,
   hasLostAnnotations,
   keyOf,
   MANAGED_BY,
@@ -191,7 +191,7 @@ function withoutBookkeeping({ metadata, spec }: OwnedObject): unknown {
   const without = (map: Readonly<Record<string, string>> = {}, keys: readonly string[]) =>
     Object.fromEntries(Object.entries(map).filter(([key]) => !keys.includes(key)));
   return {
-    labels: without(metadata.labels, BOOKKEEPING_LABELS),
+    labels: without(metadata.labels, [BOOKKEEPING_LABEL]),
     annotations: without(metadata.annotations, BOOKKEEPING_ANNOTATIONS),
     spec,
   };

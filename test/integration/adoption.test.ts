@@ -2,6 +2,7 @@ import { describe, expect, inject, it, vi } from "vitest";
 import defaultTemplate from "../../templates/inference-service.yaml.txt";
 import { hasApplied } from "../../capabilities/kserve/field-ownership";
 import { FIELD_MANAGER } from "../../capabilities/kserve/inference-services";
+import type { LiveInferenceService } from "../../capabilities/kserve/live-inference-service";
 import { nameOf } from "../support/deployed-models";
 import { createAsFastApiListener } from "../support/former-services";
 import type { FormerVersion } from "../support/former-services";
@@ -29,8 +30,8 @@ interface LeftBehind {
   ) => Promise<RunningListener>;
 }
 
-/** @param runIdOnService what the services say about their run, when it is not the truth */
-async function leaveBehind(count: number, runIdOnService?: string): Promise<LeftBehind> {
+/** @param onService what the services say about their versions, when it is not the truth */
+async function leaveBehind(count: number, onService: Partial<FormerVersion> = {}): Promise<LeftBehind> {
   const tag = uniqueModel("deploy");
   const namespace = await createNamespace("adoption");
   const versions = await Promise.all(
@@ -40,8 +41,10 @@ async function leaveBehind(count: number, runIdOnService?: string): Promise<Left
       return { key, runId, storageUri };
     }),
   );
-  const made = versions.map(version => ({ ...version, runId: runIdOnService ?? version.runId }));
-  await createAsFastApiListener(made, namespace);
+  await createAsFastApiListener(
+    versions.map(version => ({ ...version, ...onService })),
+    namespace,
+  );
   const take: LeftBehind["take"] = (settings = {}, options = {}) =>
     startListener({ namespace, ...options, settings: { DEPLOY_TAG_KEY: tag, ...settings } });
   return { versions, tag, namespace, take };
@@ -86,7 +89,7 @@ describe("services that the FastAPI listener left", () => {
     { what: "with ADOPT_SERVICES=false", settings: { ADOPT_SERVICES: "false" }, runId: undefined },
     { what: "that say another run", settings: {}, runId: "0123456789abcdef0123456789abcdef" },
   ])("$what are somebody else's: neither changed nor removed", async ({ settings, runId }) => {
-    const { versions, tag, namespace, take } = await leaveBehind(2, runId);
+    const { versions, tag, namespace, take } = await leaveBehind(2, runId === undefined ? {} : { runId });
     const [patches, deletes] = [countRequests("PATCH"), countRequests("DELETE")];
     const wrapApiServer: ListenerFixtureOptions["wrapApiServer"] = apiServer =>
       patches.wrapApiServer(deletes.wrapApiServer(apiServer));
@@ -106,6 +109,74 @@ describe("services that the FastAPI listener left", () => {
       return (await testKubectl()([...found, "-o", "jsonpath={.items[*].message}"])) || undefined;
     });
     expect(event).toContain(nameOf(key));
+  });
+
+  it("are taken over without a restart where they say that there is no run, too", async () => {
+    const { versions, take } = await leaveBehind(2, { runId: "unknown" });
+    const { listener, services } = await take();
+    await untilRolledOut(services, 2);
+    for (let poll = 0; poll < 2; poll++) expect(await listener.poll()).toMatchObject({ failed: 0, outdated: 0 });
+    for (const { key } of versions) {
+      const live = await services.get(nameOf(key));
+      expect(live !== undefined && hasApplied(live, FIELD_MANAGER)).toBe(true);
+      expect(live?.metadata).toMatchObject({ generation: 1, labels: { "mlflow.run-id": "unknown" } });
+    }
+  });
+
+  it("go through the rollout where their artifacts are elsewhere: told in a dry run, then a few at a time", async () => {
+    const { versions, take } = await leaveBehind(3, { storageUri: "s3://models/elsewhere" });
+    const storageUris = (live: readonly LiveInferenceService[]): unknown[] =>
+      live.map(({ spec }) => (spec.predictor as { model: { storageUri: string } }).model.storageUri);
+    const lookAt = async ({ services }: RunningListener): Promise<unknown[]> => {
+      const found = await Promise.all(versions.map(({ key }) => services.get(nameOf(key))));
+      return storageUris(found.filter(live => live !== undefined));
+    };
+
+    const dry = await take({ ROLLOUT_DRY_RUN: "true" });
+    await untilRolledOut(dry.services, 3);
+    expect(await dry.listener.poll()).toMatchObject({ updated: 0, outdated: 3, failed: 0 });
+    expect(await lookAt(dry)).toEqual(Array(3).fill("s3://models/elsewhere"));
+    expect(JSON.stringify(dry.logged)).toContain('storageUri: \\"s3://models/elsewhere\\" → \\"s3://models/x\\"');
+    await dry.listener.stop();
+
+    const wet = await take({ ROLLOUT_MAX_UNAVAILABLE: "1" });
+    expect(await wet.listener.poll()).toMatchObject({ updated: 1, outdated: 2, failed: 0 });
+    expect((await lookAt(wet)).filter(uri => uri === storageUri)).toHaveLength(1);
+  });
+
+  it("are held when nobody tagged their versions, however few they are, and deleted when that time is over", async () => {
+    const { versions, tag, take } = await leaveBehind(3);
+    await registry.deleteTag(first(versions).key, tag);
+    const { listener, logged, deployed } = await take();
+    expect(await listener.poll()).toMatchObject({ tagged: 2, managed: 3, deleted: 0, held: 1 });
+    expect(logged.map(({ message }) => message)).toContainEqual(
+      expect.stringMatching(
+        /^Deletion held: 1 of 3 services .*is not one that this module made.*mlflow.management=paused/,
+      ),
+    );
+    expect(await deployed()).toHaveLength(3);
+    await listener.stop();
+
+    const impatient = await take({ DELETION_HOLD_MINUTES: "0" });
+    expect(await impatient.listener.poll()).toMatchObject({ deleted: 1, held: 0 });
+  });
+
+  it("under another name are left alone, and told of beside the service that this module makes", async () => {
+    const { versions, namespace, take } = await leaveBehind(1);
+    const { key } = first(versions);
+    const kubectl = testKubectl();
+    const other = JSON.parse(
+      await kubectl(["get", "inferenceservice", nameOf(key), "-n", namespace, "-o", "json"]),
+    ) as { metadata: { labels: object }; spec: object };
+    const metadata = { name: "named-otherwise", namespace, labels: other.metadata.labels };
+    const object = { apiVersion: "serving.kserve.io/v1beta1", kind: "InferenceService", metadata, spec: other.spec };
+    await kubectl(["create", "-f", "-"], JSON.stringify(object));
+    const { listener, logged, deployed } = await take();
+    await listener.poll();
+    await listener.poll();
+    const told = logged.filter(({ message }) => message.includes(`named-otherwise (here ${nameOf(key)})`));
+    expect(told).toMatchObject([{ level: "warn" }]);
+    expect((await deployed()).sort()).toEqual([nameOf(key), "named-otherwise"].sort());
   });
 
   it.each(["paused", "released"])("and that a person has %s are neither changed nor removed", async value => {

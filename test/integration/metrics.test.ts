@@ -48,8 +48,10 @@ describe("GET /metrics", () => {
     expect([...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name).sort()).toEqual([
       "inference_service_deletions_held",
       "inference_service_operations_total",
+      "inference_service_rollouts_stuck",
       "inference_services",
       "inference_services_elsewhere",
+      "inference_services_outdated",
       "kubernetes_api_errors_total",
       "listener_mode",
       "mlflow_api_errors_total",

@@ -1,5 +1,6 @@
 import type { LiveInferenceService } from "../../../capabilities/kserve/live-inference-service";
 import type { MlflowReader } from "../../../capabilities/mlflow/client";
+import { createIsForeign } from "../../../capabilities/reconciliation/ownership";
 import { createReconciler } from "../../../capabilities/reconciliation/reconciler";
 import type { Reconciler } from "../../../capabilities/reconciliation/reconciler";
 import { createRemovals } from "../../../capabilities/reconciliation/removals";
@@ -40,14 +41,15 @@ export function reconcilerBetween(
 ): Pick<Reconciling, "reconciler" | "removals"> {
   const deployTagKey = "deploy";
   const siblings = createSiblingSearch(mlflow, cluster, deployTagKey);
-  const removals = createRemovals({ limits: LIMITS, deployTagKey, mlflow, siblings, ...(now && { now }) });
+  const isForeign = createIsForeign(true);
+  const removals = createRemovals({ limits: LIMITS, deployTagKey, isForeign, mlflow, siblings, ...(now && { now }) });
   const options = {
     mlflow,
     services: cluster,
     template: TEMPLATE,
     resources: RESOURCES,
     removals,
-    adopts: true,
+    isForeign,
     dryRun: false,
   };
   return { removals, reconciler: createReconciler({ ...options, deployTagKey, storage: {} }) };

@@ -1,0 +1,43 @@
+import type { ModelVersionKey } from "../support/model-version-key";
+
+/** Why a service that MLflow does not want stays for now. */
+export type HoldReason =
+  /** Too many at once, or all there are. */
+  | "mass"
+  /** Its version came from another MLflow than the one that answers. Held until that one answers, or a person decides. */
+  | "other registry"
+  /** MLflow does not know the version, and nobody knows whether it ever did. */
+  | "unknown registry"
+  /** The registry looks like an older state of itself, as after a restore. */
+  | "registry set back"
+  /** It was made by the listener before this module, or by hand, and this module never applied it. */
+  | "never applied"
+  /** It is the model's last Ready version, and another one is starting. */
+  | "successor is starting";
+
+/** A service that stays although MLflow does not want it. */
+export interface HeldRemoval {
+  readonly key: ModelVersionKey;
+  readonly inferenceService: string;
+  readonly reason: HoldReason;
+}
+
+/** Why a service stays for now, for a person: half a sentence, after the name of the service. */
+export function explainHold(reason: HoldReason | "left to the poll"): string {
+  switch (reason) {
+    case "mass":
+      return "many or all services are to go at once";
+    case "other registry":
+      return "MLflow's answer is no evidence: the service came from another MLflow than the one at MLFLOW_KSERVE_MLFLOW_TRACKING_URI";
+    case "unknown registry":
+      return "MLflow does not know the version, and the service does not tell which MLflow it came from";
+    case "registry set back":
+      return "MLflow does not know the newest versions, as after a restore of an older backup";
+    case "never applied":
+      return "the service is not one that this module made, and its version is not tagged";
+    case "successor is starting":
+      return "it is the model's last Ready version, and goes when the version that is starting is Ready";
+    case "left to the poll":
+      return "the next poll decides whether it goes";
+  }
+}

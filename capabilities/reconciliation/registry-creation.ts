@@ -1,0 +1,32 @@
+import type { MlflowReader, ModelVersion } from "../mlflow/client";
+
+/** Milliseconds for which the registry's creation is not asked for again. */
+const LIFETIME = 60_000;
+
+/**
+ * Tells when a version's registry was made, for its service to record: see RegistryRecord. The returned function never
+ * fails: it is a record for information, which no deployment waits for in vain, and undefined when it is not to be had.
+ *
+ * The address may lead to another MLflow from one moment to the next: what tells its creation is the version's own
+ * registry only when the version is still there afterwards. Otherwise the next one asks again.
+ */
+export function createRegistryCreation(
+  mlflow: Pick<MlflowReader, "getDefaultExperimentCreation" | "getModelVersion">,
+): (version: ModelVersion) => Promise<number | undefined> {
+  let last: { readonly createdAt: Promise<number | undefined>; readonly readAt: number } | undefined;
+
+  const read = async (version: ModelVersion): Promise<number | undefined> => {
+    const createdAt = await mlflow.getDefaultExperimentCreation();
+    const again = await mlflow.getModelVersion(version);
+    if (again?.createdAt === version.createdAt) return createdAt;
+    last = undefined;
+    return undefined;
+  };
+
+  return version => {
+    if (last === undefined || performance.now() - last.readAt > LIFETIME) {
+      last = { createdAt: read(version).catch(() => undefined), readAt: performance.now() };
+    }
+    return last.createdAt;
+  };
+}

@@ -1,0 +1,115 @@
+import { hasApplied } from "../kserve/field-ownership";
+import { runIdOf } from "../kserve/identity";
+import type { RegistryRecord } from "../kserve/identity";
+import { FIELD_MANAGER } from "../kserve/inference-services";
+import type { LiveInferenceService } from "../kserve/live-inference-service";
+import type { ModelVersion } from "../mlflow/client";
+import { inParallel } from "../support/in-parallel";
+import type { ModelVersionKey } from "../support/model-version-key";
+import type { HoldReason } from "./hold-reason";
+import { originOf, setBackTo } from "./provenance";
+import type { Origined } from "./provenance";
+import { awaitedSuccessor } from "./successors";
+import type { Successor } from "./successors";
+
+/** Runs that MLflow is asked about at the same time. */
+const CONCURRENCY = 16;
+
+/** A service whose version is not among the tagged ones. */
+export interface Candidate {
+  readonly key: ModelVersionKey;
+  readonly live: LiveInferenceService;
+}
+
+/** All services as one pass found them. */
+export interface Fleet {
+  /** Services that are ours, candidates included; not those that are on their way out or left to a person. */
+  readonly size: number;
+  /** The tagged versions, with their services where there are any. */
+  readonly wanted: readonly Successor[];
+}
+
+/** A candidate of which MLflow said that it is to go, and what speaks for and against that. */
+export interface Confirmed extends Candidate {
+  /** MLflow's version; undefined where it says that it does not exist. */
+  readonly answer: ModelVersion | undefined;
+  /** Which registry its version came from, as the service records it or as this process saw it. */
+  readonly known: RegistryRecord | undefined;
+}
+
+/** Whether MLflow has the run that made a service's model. */
+export type RunSearch = (candidate: Candidate) => Promise<boolean>;
+
+/**
+ * What speaks against a removal by itself, whatever goes beside it, and whoever wishes it.
+ *
+ * @param registry the creation of the answering registry, undefined where it would not tell
+ */
+export async function doubtAbout(
+  one: Confirmed,
+  registry: number | undefined,
+  hasRun: RunSearch,
+): Promise<Extract<HoldReason, "other registry" | "unknown registry"> | undefined> {
+  const origin = originOf(one.known, registry, one.answer);
+  if (origin === "other") return "other registry";
+  return one.answer === undefined && origin === "unknown" && !(await hasRun(one)) ? "unknown registry" : undefined;
+}
+
+/** Whether the version is one of the newest, all of which a registry that was set back does not know. */
+export function isSetBack({ answer, known }: Confirmed, setBack: number | undefined): boolean {
+  return answer === undefined && setBack !== undefined && (known?.versionCreatedAt ?? 0) >= setBack;
+}
+
+/** Whether the service is none that this module ever applied: it may be somebody's who has never heard of it. */
+export function isNeverApplied({ live }: Candidate): boolean {
+  return !hasApplied(live, FIELD_MANAGER);
+}
+
+/** The creation time from which on the registry knows no version any more, if it looks set back: see {@link setBackTo}. */
+export async function findSetBack(
+  confirmed: readonly Confirmed[],
+  { wanted }: Fleet,
+  hasRun: RunSearch,
+): Promise<number | undefined> {
+  const missing = confirmed.filter(({ answer }) => answer === undefined);
+  if (missing.length < 2) return undefined;
+  const services: Origined[] = await inParallel(confirmed, CONCURRENCY, async one => ({
+    record: one.known,
+    exists: one.answer !== undefined,
+    hasRun: one.answer === undefined && (await hasRun(one)),
+  }));
+  for (const { version } of wanted) {
+    const record = { registryCreatedAt: undefined, versionCreatedAt: version.createdAt };
+    services.push({ record, exists: true, hasRun: true });
+  }
+  return setBackTo(services);
+}
+
+/** Whether another version of the candidate's model, or the same one under the model's new name, is starting. */
+export function isAwaiting(candidate: Confirmed, { wanted }: Fleet, time: number, handover: number): boolean {
+  const successors = wanted.filter(
+    ({ version }) => version.model === candidate.key.model || isRenamed(candidate, version),
+  );
+  return awaitedSuccessor(successors, time, handover) !== undefined;
+}
+
+/** Those that are not served under their model's new name; a version is the new name of one at the most. */
+export function withoutRenamed<T extends Confirmed>(confirmed: readonly T[], { wanted }: Fleet): T[] {
+  const taken = new Set<ModelVersion>();
+  return confirmed.filter(one => {
+    const renamed = wanted.find(({ version }) => !taken.has(version) && isRenamed(one, version))?.version;
+    if (renamed !== undefined) taken.add(renamed);
+    return renamed === undefined;
+  });
+}
+
+/** Whether a version is the candidate's under its model's new name: a rename leaves version, creation and run alone. */
+function isRenamed({ key, live, known, answer }: Confirmed, version: ModelVersion): boolean {
+  return (
+    answer === undefined &&
+    version.version === key.version &&
+    version.createdAt !== 0 &&
+    version.createdAt === known?.versionCreatedAt &&
+    version.runId === (runIdOf(live.metadata) ?? "")
+  );
+}
