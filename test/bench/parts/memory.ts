@@ -33,7 +33,7 @@ export async function measureMemory(world: World, services: number): Promise<Non
   });
   try {
     const isIdle = ({ msg, managed }: PollLine): boolean =>
-      msg === "Poll finished, nothing to do" && managed === services;
+      msg === "Poll finished, nothing was changed" && managed === services;
     await waitFor(
       `${services} services in the watcher's log ${watcher.logFile}`,
       () => linesOf(watcher.logFile).filter(isIdle).length >= world.sizes.idlePolls || undefined,

@@ -19,7 +19,7 @@ const CHANGED_SHARE = 0.01;
 /** Tags that are being changed at the same time. */
 const CLIENTS = 8;
 
-/** Services of which the guard against mass deletions lets go at once, however few there are besides (its default). */
+/** Services of which the guard against mass deletions lets go at once, if they are not all there are (its default). */
 const NO_MASS = 5;
 
 /** Polls of registries of several sizes, and what is in the memory of a watcher of many services. */
@@ -127,7 +127,7 @@ async function deleteAll(world: World, poller: Poller, tagged: Tagged, models: r
   const polls: MeasuredPoll[] = [];
   let left = models;
   while (left.length > 0) {
-    const count = left.length <= NO_MASS ? left.length : Math.floor(left.length / 2);
+    const count = left.length <= NO_MASS ? Math.max(1, left.length - 1) : Math.floor(left.length / 2);
     await changeTags(tagged, [], left.slice(0, count));
     left = left.slice(count);
     const poll = await poller.poll();
