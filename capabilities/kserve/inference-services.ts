@@ -49,6 +49,8 @@ export interface InferenceServices {
    * to create, and fails with Conflict rather than take over an object that somebody made in the meantime.
    */
   apply: (object: InferenceServiceObject, replaces?: LiveInferenceService) => Promise<LiveInferenceService>;
+  /** What an Apply would make of an object, as the API server and its admission tell. Nothing is written. */
+  rehearse: (object: InferenceServiceObject, replaces: LiveInferenceService) => Promise<LiveInferenceService>;
   /**
    * Makes all fields of a service's spec ours, with the values that they have: those that nobody set by name then go with
    * the next Apply that does not have them. Changes nothing else.
@@ -91,11 +93,17 @@ export function createInferenceServices(apiServer: ApiServer, namespace: string)
   const sendApply = async (
     object: AppliedObject,
     force: boolean,
+    isRehearsal = false,
   ): Promise<{ created: boolean; live: LiveInferenceService }> => {
     const answer = await apiServer({
       method: "PATCH",
       path: pathOf(object.metadata.name),
-      query: { fieldManager: FIELD_MANAGER, force: String(force), fieldValidation: "Strict" },
+      query: {
+        fieldManager: FIELD_MANAGER,
+        force: String(force),
+        fieldValidation: "Strict",
+        ...(isRehearsal ? { dryRun: "All" } : {}),
+      },
       contentType: "application/apply-patch+yaml",
       body: object,
     });
@@ -156,6 +164,11 @@ export function createInferenceServices(apiServer: ApiServer, namespace: string)
       const { created, live } = await sendApply(object, false);
       if (!created && hasOtherOwners(live)) await withdraw(live);
       return live;
+    },
+
+    async rehearse(object, { metadata: { uid } }) {
+      // Whatever KServe has written into its status since is no matter.
+      return (await sendApply(withIdentity(object, { uid }), true, true)).live;
     },
 
     async claim(live) {

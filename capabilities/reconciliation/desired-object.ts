@@ -138,18 +138,27 @@ export function settledBy(applied: LiveInferenceService, desired: InferenceServi
   return { uid: applied.metadata.uid, digest: digestOf(desired), print };
 }
 
-/** What an Apply would change, as people write it: `spec.predictor.minReplicas: 1 → 2`, a line each. */
-export function describeDifferences(live: LiveInferenceService, { object, lost, differing }: Comparison): string[] {
+/** What differs between an object before and after, as people write it: `spec.predictor.minReplicas: 1 → 2`, a line each. */
+export function describeChange(before: LiveInferenceService, after: LiveInferenceService): string[] {
   const shown = (value: unknown): string => {
     const text = value === undefined ? "(none)" : JSON.stringify(value);
     return text.length > MAXIMUM_VALUE_LENGTH ? `${text.slice(0, MAXIMUM_VALUE_LENGTH)}…` : text;
   };
-  return [...differing, ...lost].map(
-    path => `${formatPath(path)}: ${shown(valueAt(live, path))} → ${shown(valueAt(object, path))}`,
+  const paths = [...differencesOf(before, after), ...differencesOf(after, before)];
+  const lines = paths.map(
+    path => `${formatPath(path)}: ${shown(valueAt(before, path))} → ${shown(valueAt(after, path))}`,
   );
+  return [...new Set(lines)];
 }
 
-function differencesOf(live: LiveInferenceService, { metadata, spec }: InferenceServiceObject): FieldPath[] {
+/** Labels, annotations and spec. */
+interface Content {
+  readonly metadata: Pick<InferenceServiceObject["metadata"], "labels" | "annotations">;
+  readonly spec: Readonly<Record<string, unknown>>;
+}
+
+/** Fields that the other has, and the object has not, or with another value. */
+function differencesOf(live: LiveInferenceService, { metadata, spec }: Content): FieldPath[] {
   const found: FieldPath[] = [];
   collectDifferences(live.metadata.labels, metadata.labels ?? {}, ["metadata", "labels"], found);
   collectDifferences(live.metadata.annotations, metadata.annotations ?? {}, ["metadata", "annotations"], found);

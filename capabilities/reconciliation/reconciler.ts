@@ -19,9 +19,10 @@ import { createArtifactLocator } from "./artifact-locator";
 import type { Cause } from "./cause";
 import { decide, sameDecision } from "./decision";
 import type { Decision } from "./decision";
-import { compare, describeDifferences, desiredObject, settledBy } from "./desired-object";
+import { compare, describeChange, desiredObject, settledBy } from "./desired-object";
 import type { Comparison, PredictorResources, Settled } from "./desired-object";
 import { ForeignObjectError, RefusedError } from "./errors";
+import { describeFailure } from "./failures";
 import { explainHold } from "./hold-reason";
 import type { IsForeign } from "./ownership";
 import { createRegistryCreation } from "./registry-creation";
@@ -79,7 +80,11 @@ export type Standing =
   /** A person left it to themselves: neither to be changed nor to be removed. */
   | { readonly kind: "hands off" }
   /** It is the same model in a form that is not wanted any more: what a changed template, setting or release makes of it. */
-  | { readonly kind: "outdated"; readonly differences: readonly string[] }
+  | {
+      readonly kind: "outdated";
+      /** In a dry run, what the API server would make of it: `spec.predictor.minReplicas: 1 → 2`, a line each. */
+      readonly differences: readonly string[];
+    }
   /** It is another model, or somebody changed it. */
   | { readonly kind: "different" };
 
@@ -138,6 +143,26 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     const { object, lost } = compareWith(live, wanted);
     const leavesRemains = lost.some(([field]) => field === "spec") && hasUnownedFields(live, object.spec);
     return await services.apply(object, leavesRemains ? await services.claim(live) : live);
+  };
+
+  /** Where only the form differs in which admission wrote a value, as after a restart, there is no change to tell of. */
+  const rehearse = async (
+    wanted: Wanted,
+    { object }: Comparison,
+    live: LiveInferenceService,
+  ): Promise<Extract<Standing, { kind: "outdated" | "in place" | "different" }>> => {
+    let after: LiveInferenceService;
+    try {
+      after = await services.rehearse(object, live);
+    } catch (error) {
+      const { kind, message } = describeFailure(error, { key: wanted.version, namespace: services.namespace });
+      if (kind !== "permanent") throw error;
+      return { kind: "outdated", differences: [`refused: ${message}`] };
+    }
+    const differences = describeChange(live, after);
+    if (differences.length > 0) return { kind: "outdated", differences };
+    settled.set(live.metadata.name, settledBy(after, wanted.object));
+    return { kind: compareWith(live, wanted).inPlace ? "in place" : "different" };
   };
 
   const serve = async (
@@ -232,7 +257,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       const comparison = compareWith(live, wanted);
       if (comparison.inPlace) return { kind: "in place" };
       if (!comparison.isOutdated) return { kind: "different" };
-      return { kind: "outdated", differences: describeDifferences(live, comparison) };
+      return dryRun ? await rehearse(wanted, comparison, live) : { kind: "outdated", differences: [] };
     },
   };
 }

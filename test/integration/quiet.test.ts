@@ -61,6 +61,13 @@ describe("services whose template admission rewrites", () => {
       expect(await rightful.listener.poll()).toMatchObject({ updated: 0, failed: 0 });
     expect(patches.count()).toBe(COUNT);
 
+    const dry = await startListener({
+      namespace,
+      settings: { DEPLOY_TAG_KEY: tag, ...settings, ROLLOUT_DRY_RUN: "true" },
+    });
+    expect(await dry.listener.poll()).toMatchObject({ updated: 0, outdated: 0, failed: 0 });
+    await dry.listener.stop();
+
     // A new process does not know what its predecessor's Applies returned: it makes them once, and nothing changes.
     const before = (await listManaged(rightful.services)).map(({ metadata }) => metadata.resourceVersion);
     const again = countRequests("PATCH");

@@ -117,6 +117,12 @@ describe(`${COUNT} services of the former release`, () => {
     expect(line?.fields.changes).toEqual([
       expect.objectContaining({ services: COUNT, differences: ["spec.predictor.minReplicas: (none) → 2"] }),
     ]);
+
+    const refused = { INFERENCE_SERVICE_TEMPLATE: templateWith("minReplicas: 3", "maxReplicas: 2") };
+    const next = await listenerWith({ ...refused, ROLLOUT_DRY_RUN: "true" }, patches);
+    expect(await next.listener.poll()).toMatchObject({ updated: 0, outdated: COUNT, failed: 0 });
+    expect(JSON.stringify(next.logged)).toContain("refused: admission webhook");
+    expect(patches.count()).toBe(0);
   });
 
   it("keep serving when the pods of a changed template do not become Ready: it stops after the set number", async () => {

@@ -75,7 +75,9 @@ export function countRequests(method: "PATCH" | "DELETE"): {
   return {
     count: () => count,
     wrapApiServer: apiServer => request => {
-      if (request.method === method && request.path.includes("/inferenceservices/")) count++;
+      // A dry run writes nothing.
+      const isWrite = request.method === method && request.query?.dryRun === undefined;
+      if (isWrite && request.path.includes("/inferenceservices/")) count++;
       return apiServer(request);
     },
   };

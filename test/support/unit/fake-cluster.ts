@@ -37,6 +37,7 @@ export function fakeCluster(...objects: readonly LiveInferenceService[]): FakeCl
       Promise.resolve([...cluster.objects.values()].filter(({ metadata }) => keyOf(metadata)?.model === model)),
     claim: live => Promise.resolve(live),
     ping: () => Promise.resolve(),
+    rehearse: (object, replaces) => Promise.resolve(applied(object, replaces, 0)),
     async apply(object, replaces) {
       const { name } = object.metadata;
       await write(cluster, `apply ${name}`);

@@ -26,11 +26,12 @@ export const LIMITS: RemovalLimits = { share: 0.5, count: 2, hold: 60_000, hando
 export function setUpReconciler(
   live: readonly LiveInferenceService[] = [],
   replaced: Partial<MlflowReader> = {},
+  dryRun = false,
 ): Reconciling {
   const mlflow = fakeMlflow(replaced);
   mlflow.put(modelVersion());
   const cluster = fakeCluster(...live);
-  return { mlflow, cluster, ...reconcilerBetween(mlflow, cluster) };
+  return { mlflow, cluster, ...reconcilerBetween(mlflow, cluster, undefined, dryRun) };
 }
 
 /** The reconciler and the policy of removals between an MLflow and a cluster; `now` is the policy's clock. */
@@ -38,6 +39,7 @@ export function reconcilerBetween(
   mlflow: FakeMlflow,
   cluster: FakeCluster,
   now?: () => number,
+  dryRun = false,
 ): Pick<Reconciling, "reconciler" | "removals"> {
   const deployTagKey = "deploy";
   const siblings = createSiblingSearch(mlflow, cluster, deployTagKey);
@@ -50,7 +52,7 @@ export function reconcilerBetween(
     resources: RESOURCES,
     removals,
     isForeign,
-    dryRun: false,
+    dryRun,
   };
   return { removals, reconciler: createReconciler({ ...options, deployTagKey, storage: {} }) };
 }
