@@ -8,7 +8,7 @@ import { describeAnswers } from "./truth";
 import { rideOut, startModule, startWorld } from "./world";
 
 // Nearly all of their time is waiting for a deadline or a poll.
-vi.setConfig({ maxConcurrency: 16, testTimeout: 120_000 });
+vi.setConfig({ maxConcurrency: 16, testTimeout: 240_000 });
 
 function isWrite({ method }: ApiServerProxyRequest): boolean {
   return method === "PATCH" || method === "DELETE";

@@ -4,7 +4,7 @@ import type { Tampering, TamperingProxy } from "../support/tampering-proxy";
 import { rideOut, startWorld } from "./world";
 
 // Nearly all of their time is waiting for a deadline or a poll.
-vi.setConfig({ maxConcurrency: 16, testTimeout: 120_000 });
+vi.setConfig({ maxConcurrency: 16, testTimeout: 240_000 });
 
 // The faults of this file are answers that the real server cannot be made to give; all else is the real one's.
 const WRONG_ANSWERS: readonly [fault: string, status: number, cause: RegExp, tampering: Tampering][] = [

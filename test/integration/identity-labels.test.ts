@@ -1,10 +1,8 @@
-import { beforeAll, expect, inject, test, vi } from "vitest";
+import { beforeAll, expect, inject, test } from "vitest";
 import { surround } from "../faults/replicas";
 import { installPeprStore } from "../support/pepr-store";
 import { waitFor } from "../support/waiting";
 import { testKubectl } from "../testbed/namespaces";
-
-vi.setConfig({ testTimeout: 120_000 });
 
 beforeAll(() => installPeprStore(testKubectl(), inject("kubeconfig")));
 

@@ -1,12 +1,10 @@
-import { beforeAll, expect, inject, test, vi } from "vitest";
+import { beforeAll, expect, inject, test } from "vitest";
 import { connectToApiServer } from "../../capabilities/kubernetes/api-server";
 import { surround } from "../faults/replicas";
 import { kubeConfigFrom } from "../support/kube-config";
 import { installPeprStore } from "../support/pepr-store";
 import { waitFor } from "../support/waiting";
 import { testKubectl } from "../testbed/namespaces";
-
-vi.setConfig({ testTimeout: 120_000 });
 
 beforeAll(() => installPeprStore(testKubectl(), inject("kubeconfig")));
 

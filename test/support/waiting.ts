@@ -10,7 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 export async function waitFor<T>(
   what: string,
   probe: () => Promise<T | undefined> | T | undefined,
-  timeout = 30_000,
+  timeout = 90_000,
 ): Promise<T> {
   const end = Date.now() + timeout;
   let failure: unknown;
