@@ -26,12 +26,14 @@ export function originOf(
 ): Origin {
   if (known === undefined) return "unknown";
   const { registryCreatedAt: before, versionCreatedAt } = known;
+  const isVersionKnown = answer !== undefined && versionCreatedAt !== 0 && answer.createdAt !== 0;
+  // The very version, to the millisecond: what was recorded of its registry was read while the address led elsewhere.
+  if (isVersionKnown && answer.createdAt === versionCreatedAt) return "same";
   const isRegistryKnown = before !== undefined && registryCreatedAt !== undefined;
   if (isRegistryKnown && before !== registryCreatedAt) return "other";
   // Of the same registry: a version of the same number that is not the same one was made after the other was deleted.
   if (isRegistryKnown) return "same";
-  if (answer === undefined || versionCreatedAt === 0 || answer.createdAt === 0) return "unknown";
-  return answer.createdAt === versionCreatedAt ? "same" : "other";
+  return isVersionKnown ? "other" : "unknown";
 }
 
 /** A service and what is known about the version that it was made for. */

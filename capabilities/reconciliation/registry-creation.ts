@@ -7,8 +7,8 @@ const LIFETIME = 60_000;
  * Tells when a version's registry was made, for its service to record: see RegistryRecord. The returned function never
  * fails: it is a record for information, which no deployment waits for in vain, and undefined when it is not to be had.
  *
- * The address may lead to another MLflow from one moment to the next: what tells its creation is the version's own
- * registry only when the version is still there afterwards. Otherwise the next one asks again.
+ * The address may lead to another MLflow from one moment to the next: what tells its creation before and after is the
+ * version's own registry only when the version is there in between. Otherwise the next one asks again.
  */
 export function createRegistryCreation(
   mlflow: Pick<MlflowReader, "getDefaultExperimentCreation" | "getModelVersion">,
@@ -18,7 +18,8 @@ export function createRegistryCreation(
   const read = async (version: ModelVersion): Promise<number | undefined> => {
     const createdAt = await mlflow.getDefaultExperimentCreation();
     const again = await mlflow.getModelVersion(version);
-    if (again?.createdAt === version.createdAt) return createdAt;
+    const isSame = again?.createdAt === version.createdAt;
+    if (isSame && (await mlflow.getDefaultExperimentCreation()) === createdAt) return createdAt;
     last = undefined;
     return undefined;
   };

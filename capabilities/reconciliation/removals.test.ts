@@ -248,12 +248,12 @@ describe("one removal", () => {
     });
   });
 
-  it("is not carried out for a delivery when another registry answers", async () => {
+  it("is not carried out for a delivery when another registry answers, unless it has the very version", async () => {
     const { removals } = world([iris], { getDefaultExperimentCreation: () => Promise.resolve(1) });
-    expect(await removals.decide("delivery", candidate, untagged(iris))).toEqual({
-      kind: "hold",
-      reason: "other registry",
-    });
+    const another = untagged({ ...iris, createdAt: iris.createdAt + 1 });
+    expect(await removals.decide("delivery", candidate, another)).toEqual({ kind: "hold", reason: "other registry" });
+    // What was recorded of its registry was read while the address led elsewhere.
+    expect(await removals.decide("delivery", candidate, untagged(iris))).toEqual({ kind: "go" });
   });
 
   it("is not carried out when the registry that tells its creation has the version: another had answered before", async () => {
