@@ -19,6 +19,9 @@ const SETTINGS = {
   events: [
     { entity: "MODEL_VERSION_TAG", action: "SET" },
     { entity: "MODEL_VERSION_TAG", action: "DELETED" },
+    { entity: "MODEL_VERSION", action: "CREATED" },
+    { entity: "MODEL_VERSION_ALIAS", action: "CREATED" },
+    { entity: "MODEL_VERSION_ALIAS", action: "DELETED" },
   ],
   status: "ACTIVE",
 };
@@ -201,7 +204,11 @@ describe("testWebhook", () => {
       error_message: "",
     });
     expect(await testWebhook(transport, "a/b")).toEqual({ success: false, response_body: "", error_message: "no" });
-    expect(calls[0]).toEqual({ method: "POST", path: "webhooks/a%2Fb/test", body: {} });
+    expect(calls[0]).toEqual({
+      method: "POST",
+      path: "webhooks/a%2Fb/test",
+      body: { event: { entity: "MODEL_VERSION_TAG", action: "SET" } },
+    });
   });
 });
 

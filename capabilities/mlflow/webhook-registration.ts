@@ -34,10 +34,20 @@ export type RegisteredWebhook = z.output<typeof webhookSchema>;
 /** What came of one test delivery that MLflow made: an answer, or why there was none. */
 export type DeliveryTest = z.output<typeof testAnswer>["result"];
 
-/** The events that wake the module, as MLflow's webhook API names them. */
+/** The example that a test delivery carries: left to itself MLflow takes any of the events. */
+const TESTED_EVENT = { entity: "MODEL_VERSION_TAG", action: "SET" } as const;
+
+/**
+ * The events that MLflow sends us, as its webhook API names them. Tags given at the registration of a version come with
+ * its creation alone. Aliases are answered `ignored` for now: an event that is subscribed to later arrives only when
+ * every process of MLflow has read its list of webhooks anew.
+ */
 const EVENTS = [
-  { entity: "MODEL_VERSION_TAG", action: "SET" },
+  TESTED_EVENT,
   { entity: "MODEL_VERSION_TAG", action: "DELETED" },
+  { entity: "MODEL_VERSION", action: "CREATED" },
+  { entity: "MODEL_VERSION_ALIAS", action: "CREATED" },
+  { entity: "MODEL_VERSION_ALIAS", action: "DELETED" },
 ] as const;
 
 export interface WebhookRegistration {
@@ -107,12 +117,12 @@ export async function removeWebhook(transport: MlflowTransport, id: string): Pro
 }
 
 /**
- * Has MLflow send an example of our events to the webhook, signed like any other delivery.
+ * Has MLflow send an example of an event about a tag to the webhook, signed like any other delivery.
  *
  * @throws MlflowError when MLflow does not do it
  */
 export async function testWebhook(transport: MlflowTransport, id: string): Promise<DeliveryTest> {
-  const call: MlflowCall = { method: "POST", path: `${pathOf(id)}/test`, body: {} };
+  const call: MlflowCall = { method: "POST", path: `${pathOf(id)}/test`, body: { event: TESTED_EVENT } };
   return parse(testAnswer, await transport(call), call).result;
 }
 

@@ -16,7 +16,7 @@ describe("createMetrics", () => {
       (metrics, value) => {
         metrics.eventReceived(value, value);
       },
-      3,
+      4,
     ],
     [
       "inference_service_operations_total",

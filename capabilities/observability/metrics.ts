@@ -10,7 +10,7 @@ const ENTITIES = [
   ...["registered_model", "model_version", "model_version_tag", "model_version_alias"],
   ...["prompt", "prompt_version", "prompt_tag", "prompt_version_tag", "prompt_alias", "budget_policy"],
 ];
-/** The events that our webhook subscribes to are those of model version tags. */
+/** What happens to model version tags. */
 const TAG_ACTIONS = ["set", "deleted"];
 const ACTIONS = [...TAG_ACTIONS, "created", "updated", "exceeded"];
 /** What a reconcile did; of one that failed, `reconcile` is counted, as it is not known what it would have done. */
@@ -158,6 +158,7 @@ export function createMetrics(): Metrics {
 
   // Present from the start: what is counted for the first time would else be no increase.
   for (const action of TAG_ACTIONS) events.inc({ entity: "model_version_tag", action }, 0);
+  events.inc({ entity: "model_version", action: "created" }, 0);
   for (const reason of REJECTIONS) rejected.inc({ reason }, 0);
   for (const kind of MLFLOW_ERRORS) mlflowErrors.inc({ kind }, 0);
   for (const reason of KUBERNETES_ERRORS) kubernetesErrors.inc({ reason }, 0);

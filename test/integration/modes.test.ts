@@ -56,6 +56,9 @@ describe("with an MLflow that delivers", () => {
     expect(others).toEqual([]);
     expect(webhook).toMatchObject({ name: WEBHOOK_NAME, url, status: "ACTIVE" });
     expect(webhook?.events.map(({ entity, action }) => `${entity}.${action}`).sort()).toEqual([
+      "MODEL_VERSION.CREATED",
+      "MODEL_VERSION_ALIAS.CREATED",
+      "MODEL_VERSION_ALIAS.DELETED",
       "MODEL_VERSION_TAG.DELETED",
       "MODEL_VERSION_TAG.SET",
     ]);
@@ -111,7 +114,7 @@ describe("with an MLflow that delivers", () => {
     await waitFor("its restoration", async () => {
       const found = await listed(transport, url);
       const right = found.length === 1 && found[0]?.status === "ACTIVE" && found[0].url === url;
-      return right && found[0]?.events.length === 2 ? true : undefined;
+      return right && found[0]?.events.length === 5 ? true : undefined;
     });
     // Logged only when the restored one has been looked at again.
     const registrations = (): number =>

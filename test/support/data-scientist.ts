@@ -25,7 +25,11 @@ export interface DataScientist {
   /** Deletes a version's files from MLflow's storage; the version stays. */
   deleteArtifacts: (model: string, version: string) => Promise<Timed>;
   /** Registers a version of a source, without artifacts. */
-  register: (model: string, source: string) => Promise<Timed & { version: string }>;
+  register: (
+    model: string,
+    source: string,
+    tags?: Readonly<Record<string, string>>,
+  ) => Promise<Timed & { version: string }>;
   setTag: (model: string, version: string, key: string, value: string) => Promise<Timed>;
   deleteTag: (model: string, version: string, key: string) => Promise<Timed>;
   stop: () => void;
@@ -67,7 +71,7 @@ export async function hireDataScientist(python: string, mlflowTrackingUri: strin
     logPythonModel: (model, loads) => call({ do: "log_python_model", model, loads }),
     predict: (model, version, rows) => call({ do: "predict", model, version, rows }),
     deleteArtifacts: (model, version) => call({ do: "delete_artifacts", model, version }),
-    register: (model, source) => call({ do: "register", model, source }),
+    register: (model, source, tags = {}) => call({ do: "register", model, source, tags }),
     setTag: (model, version, key, value) => call({ do: "set_tag", model, version, key, value }),
     deleteTag: (model, version, key) => call({ do: "delete_tag", model, version, key }),
     stop: () => {

@@ -109,11 +109,11 @@ def delete_artifacts(model, version):
     return {}
 
 
-def register(model, source):
+def register(model, source, tags):
     """Registers a version from any source, without artifacts."""
     if not client.search_registered_models(filter_string=f"name = {json.dumps(model)}"):
         client.create_registered_model(model)
-    return {"version": str(client.create_model_version(model, source).version)}
+    return {"version": str(client.create_model_version(model, source, tags=tags).version)}
 
 
 def set_tag(model, version, key, value):

@@ -8,6 +8,13 @@ import type { ParsedEvent } from "./event";
 const DATA = { name: "iris", version: "3", key: "deploy", value: "true" };
 const EVENT = { entity: "model_version_tag", action: "set", timestamp: "2026-01-02T03:04:05+00:00", data: DATA };
 
+const CREATION = {
+  ...EVENT,
+  entity: "model_version",
+  action: "created",
+  data: { name: "iris", version: "4", source: "models:/m-1", run_id: null, tags: {}, description: null },
+};
+
 function parse(event: unknown): ParsedEvent {
   return parseEvent(Buffer.from(JSON.stringify(event)), "deploy");
 }
@@ -19,6 +26,15 @@ describe("parseEvent", () => {
       entity: "model_version_tag",
       action,
       key: { model: "iris", version: "3" },
+    });
+  });
+
+  it("takes the registration of a version with the deploy tag for a hint, whatever the value", () => {
+    expect(parse({ ...CREATION, data: { ...CREATION.data, tags: { deploy: "false", owner: "me" } } })).toEqual({
+      kind: "deploy-tag",
+      entity: "model_version",
+      action: "created",
+      key: { model: "iris", version: "4" },
     });
   });
 
@@ -55,7 +71,16 @@ describe("parseEvent", () => {
       "the tag is not deploy",
     ],
     [{ ...EVENT, data: { key: "owner", version: null } }, "the tag is not deploy"],
-  ])("ignores what does not concern deployments (%#)", (event, reason) => {
+    [CREATION, "the version was registered without the tag deploy"],
+    ...[null, "deploy", ["deploy"], { Deploy: "true" }].map(tags => [
+      { ...CREATION, data: { tags } },
+      "the version was registered without the tag deploy",
+    ]),
+    [
+      { ...EVENT, entity: "model_version_alias", action: "created", data: { name: "iris", alias: "a", version: "1" } },
+      "model_version_alias.created does not concern deployments",
+    ],
+  ] as [typeof EVENT, string][])("ignores what does not concern deployments (%#)", (event, reason) => {
     const parsed = parse(event);
     expect(parsed).toMatchObject({ kind: "ignored", entity: event.entity, action: event.action });
     expect(parsed).toHaveProperty("reason", expect.stringContaining(reason));
@@ -70,6 +95,8 @@ describe("parseEvent", () => {
     [{ ...EVENT, action: { length: { toString: [] } } }, "action: "],
     [{ ...EVENT, data: { ...DATA, name: { length: { toString: [] } } } }, "data.name: "],
     [{ ...EVENT, timestamp: null }, "timestamp: "],
+    [{ ...CREATION, data: { name: "iris", version: "x", tags: { deploy: "true" } } }, "data.version: must be"],
+    [{ ...CREATION, data: { version: "1", tags: { deploy: "true" } } }, "data.name: "],
     [{ ...EVENT, data: [] }, "data: "],
     [{ ...EVENT, data: "x" }, "data: "],
     [{ ...EVENT, data: { ...DATA, name: "" } }, "data.name: "],

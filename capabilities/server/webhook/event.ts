@@ -41,8 +41,14 @@ const tagData = z.object({
   key: z.string(),
 });
 
+/** A version that was registered. */
+const createdData = z.object({
+  name: modelName,
+  version: versionNumber,
+});
+
 export type ParsedEvent =
-  /** Somebody touched the deploy tag of this version. Which value it has now, only MLflow knows. */
+  /** Somebody touched the deploy tag of this version, or registered it with one. Its value now, only MLflow knows. */
   | { readonly kind: "deploy-tag"; readonly entity: string; readonly action: string; readonly key: ModelVersionKey }
   | { readonly kind: "ignored"; readonly entity: string; readonly action: string; readonly reason: string }
   | { readonly kind: "malformed"; readonly problems: readonly string[] };
@@ -58,16 +64,27 @@ export function parseEvent(body: Buffer, deployTagKey: string): ParsedEvent {
   const parsed = envelope.safeParse(json);
   if (!parsed.success) return { kind: "malformed", problems: problemsOf(parsed.error) };
   const { entity, action, data } = parsed.data;
-  if (entity !== "model_version_tag" || (action !== "set" && action !== "deleted")) {
+  const isTag = entity === "model_version_tag" && (action === "set" || action === "deleted");
+  const isCreation = entity === "model_version" && action === "created";
+  if (!isTag && !isCreation) {
     return { kind: "ignored", entity, action, reason: `${entity}.${action} does not concern deployments` };
   }
   // Other people's tags may hold anything: only a deploy tag has to be well-formed.
-  if (data.key !== deployTagKey) {
+  if (isTag && data.key !== deployTagKey) {
     return { kind: "ignored", entity, action, reason: `the tag is not ${deployTagKey}` };
   }
-  const tag = tagData.safeParse(data);
-  if (!tag.success) return { kind: "malformed", problems: problemsOf(tag.error).map(problem => `data.${problem}`) };
-  return { kind: "deploy-tag", entity, action, key: { model: tag.data.name, version: tag.data.version } };
+  if (isCreation && !hasTag(data.tags, deployTagKey)) {
+    return { kind: "ignored", entity, action, reason: `the version was registered without the tag ${deployTagKey}` };
+  }
+  const subject = (isTag ? tagData : createdData).safeParse(data);
+  if (!subject.success)
+    return { kind: "malformed", problems: problemsOf(subject.error).map(problem => `data.${problem}`) };
+  return { kind: "deploy-tag", entity, action, key: { model: subject.data.name, version: subject.data.version } };
+}
+
+/** Tags given at the registration have no event of their own: MLflow tells them with the version alone. */
+function hasTag(tags: unknown, key: string): boolean {
+  return typeof tags === "object" && tags !== null && Object.hasOwn(tags, key);
 }
 
 function problemsOf(error: z.ZodError): string[] {

@@ -15,12 +15,17 @@ export const eventIsRead = fuzzProperty(
     const { entity, action, data } = JSON.parse(body.toString("utf8")) as {
       entity: unknown;
       action: unknown;
-      data: { name: unknown; version: string | number; key: unknown };
+      data: { name: unknown; version: string | number; key: unknown; tags?: object };
     };
     assert.deepEqual({ model: data.name, version: String(data.version) }, parsed.key);
-    assert.equal(data.key, "deploy");
-    assert.equal(entity, "model_version_tag");
-    assert.ok(action === "set" || action === "deleted");
+    if (entity === "model_version") {
+      assert.equal(action, "created");
+      assert.ok(Object.hasOwn(data.tags ?? {}, "deploy"));
+    } else {
+      assert.equal(data.key, "deploy");
+      assert.equal(entity, "model_version_tag");
+      assert.ok(action === "set" || action === "deleted");
+    }
     assert.ok(isModelVersionNumber(parsed.key.version));
   },
 );
