@@ -13,7 +13,16 @@ export interface TextAnswer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-export type Answer = JsonAnswer | TextAnswer;
+/** An answer that is JSON already, in bytes that several may share. */
+export interface RenderedAnswer {
+  readonly status: number;
+  readonly json: Buffer;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export type Answer = JsonAnswer | TextAnswer | RenderedAnswer;
+
+const JSON_TYPE = "application/json; charset=utf-8";
 
 /** An error in the form that every error of this server has. */
 export function errorAnswer(status: number, message: string): JsonAnswer {
@@ -35,8 +44,14 @@ export function starting(): JsonAnswer {
   return busyAnswer(503, "the module is starting: Pepr's part of it is not up yet", 1);
 }
 
-/** The bytes of an answer and what they are. */
-export function encode(answer: Answer): { readonly text: string; readonly contentType: string } {
-  if ("text" in answer) return answer;
-  return { text: JSON.stringify(answer.body), contentType: "application/json; charset=utf-8" };
+/** The content of an answer, and what it is. */
+export interface Encoded {
+  readonly content: string | Buffer;
+  readonly contentType: string;
+}
+
+export function encode(answer: Answer): Encoded {
+  if ("text" in answer) return { content: answer.text, contentType: answer.contentType };
+  if ("json" in answer) return { content: answer.json, contentType: JSON_TYPE };
+  return { content: JSON.stringify(answer.body), contentType: JSON_TYPE };
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { STATUS_CODES } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Log } from "../observability/logging";
 import { busyAnswer, encode, errorAnswer } from "./answers";
@@ -8,11 +9,14 @@ import type { JsonAnswer } from "./answers";
 
 /**
  * Requests of one connection that are under way at once. HTTP/1.1 lets a client send the next before the last is
- * answered, and Node.js would take any number.
+ * answered, and Node.js would take any number. MLflow never does, nor does any proxy that is in use.
  */
-const MAXIMUM_PIPELINED = 32;
+const MAXIMUM_PIPELINED = 2;
 
-/** Milliseconds between two log lines about refused connections: a flood of them must not flood the log. */
+/** Requests behind those that are not looked at before the connection is cut: each is an object as long as it is open. */
+const MAXIMUM_IGNORED = 32;
+
+/** Milliseconds between two log lines of a kind: a flood of connections must not flood the log. */
 const LOG_INTERVAL = 60_000;
 
 /** Milliseconds that a client which sent what was refused is still listened to, so that it can read the answer. */
@@ -20,7 +24,8 @@ export const LINGER = 500;
 
 export interface ConnectionLimits {
   /**
-   * Connections that are served. One more makes the server close those that are idle; if that is not enough, the
+   * Connections that are served. One more closes the one that is missed least: the oldest silent one, else the oldest
+   * between two requests, else the oldest whose request is still on its way. If all of them are being worked for, the
    * newcomer's requests are answered 503. Twice as many are never open: further ones are closed unanswered.
    */
   readonly maximumConnections: number;
@@ -28,17 +33,30 @@ export interface ConnectionLimits {
   readonly closeGrace: number;
 }
 
+/** What is to become of a request: it is handled, refused, or ignored since the answer to one before it is the last. */
+export type Reception =
+  | { readonly kind: "handle" | "ignore" }
+  | { readonly kind: "refuse"; readonly answer: JsonAnswer; readonly probesToo: boolean };
+
 /** The connections of a server, and what is under way on them. */
 export interface Connections {
   readonly closing: boolean;
-  /** To be called with each request first. An answer, if any, is what the request gets instead of being handled. */
-  begin: (request: IncomingMessage, response: ServerResponse) => JsonAnswer | undefined;
+  /** To be called with each request first. */
+  begin: (request: IncomingMessage, response: ServerResponse) => Reception;
   /** Takes no further connections; resolves when the last has ended. */
   close: () => Promise<void>;
 }
 
 interface Connection {
+  /** Of TCP, also where TLS is spoken over it. */
+  readonly socket: Socket;
   readonly underWay: Map<IncomingMessage, ServerResponse>;
+  /** Requests that came on it. */
+  requests: number;
+  /** Too many requests came at once: the answer that says so is the last. */
+  overrun: boolean;
+  /** Requests that came behind too many. */
+  ignored: number;
   surplus: boolean;
   /** Something that is no request came; what comes behind it is not looked at. */
   garbled: boolean;
@@ -48,29 +66,57 @@ interface Connection {
 
 /** Looks after a server's connections: too many, garbled, silent, or left over when the server closes. */
 export function manageConnections(server: Server, secure: boolean, limits: ConnectionLimits, log: Log): Connections {
-  const open = new Map<Duplex, Connection>();
+  const { maximumConnections } = limits;
+  const open = new Set<Connection>();
+  const connectionOf = new WeakMap<Duplex, Connection>();
   let closing = false;
   let lastClosed = (): void => undefined;
-  const refused = refusalLog(log, limits.maximumConnections);
+  const refused = countedLog(log, "refused", maximumConnections, "More connections than can be served were refused");
+  const silenced = countedLog(log, "closed", maximumConnections, "Silent connections were closed to make room");
 
-  server.maxConnections = 2 * limits.maximumConnections;
-  server.on("drop", refused);
-  server.on(secure ? "secureConnection" : "connection", (socket: Duplex) => {
-    open.set(socket, {
+  const forget = (connection: Connection): void => {
+    open.delete(connection);
+    if (open.size === 0) lastClosed();
+  };
+
+  const makeRoomFor = (newcomer: Connection): void => {
+    const missedLeast = leastMissed(open, newcomer);
+    if (missedLeast === undefined) {
+      newcomer.surplus = true;
+      if (open.size <= 2 * maximumConnections) return;
+      refused();
+      newcomer.socket.destroy();
+      forget(newcomer);
+      return;
+    }
+    if (missedLeast.requests === 0) silenced();
+    missedLeast.socket.destroy();
+    // At once: the event comes later, and until then the next newcomer would close another one.
+    forget(missedLeast);
+  };
+
+  server.on("connection", (socket: Socket) => {
+    const connection: Connection = {
+      socket,
       underWay: new Map(),
-      surplus: open.size >= limits.maximumConnections,
+      requests: 0,
+      overrun: false,
+      ignored: 0,
+      surplus: false,
       garbled: false,
       answered: () => undefined,
-    });
-    if (open.size > limits.maximumConnections) server.closeIdleConnections();
+    };
+    open.add(connection);
+    connectionOf.set(socket, connection);
     socket.once("close", () => {
-      open.delete(socket);
-      if (open.size === 0) lastClosed();
+      forget(connection);
     });
+    if (open.size > maximumConnections) makeRoomFor(connection);
   });
+  if (secure) relateSecureSockets(server, connectionOf);
 
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
-    const connection = open.get(socket);
+    const connection = connectionOf.get(socket);
     if (connection === undefined || !socket.writable || error.code === "ECONNRESET") {
       socket.destroy();
       return;
@@ -100,19 +146,27 @@ export function manageConnections(server: Server, secure: boolean, limits: Conne
     },
 
     begin(request, response) {
-      const connection = open.get(request.socket);
-      if (connection === undefined) return undefined;
+      const connection = connectionOf.get(request.socket);
+      if (connection === undefined) return { kind: "handle" };
+      connection.requests++;
+      if (connection.overrun) {
+        if (++connection.ignored > MAXIMUM_IGNORED) request.socket.destroy();
+        return { kind: "ignore" };
+      }
       connection.underWay.set(request, response);
       response.once("close", () => {
         connection.underWay.delete(request);
         connection.answered();
       });
-      if (connection.underWay.size > MAXIMUM_PIPELINED)
-        return busyAnswer(503, "too many requests on one connection before their answers", 1);
-      connection.surplus &&= open.size > limits.maximumConnections;
-      if (!connection.surplus) return undefined;
+      if (connection.underWay.size > MAXIMUM_PIPELINED) {
+        connection.overrun = true;
+        const answer = busyAnswer(503, "too many requests on one connection before their answers", 1);
+        return { kind: "refuse", answer, probesToo: true };
+      }
+      connection.surplus &&= open.size > maximumConnections;
+      if (!connection.surplus) return { kind: "handle" };
       refused();
-      return busyAnswer(503, "too many connections; try again", 1);
+      return { kind: "refuse", answer: busyAnswer(503, "too many connections; try again", 1), probesToo: false };
     },
 
     close() {
@@ -122,7 +176,7 @@ export function manageConnections(server: Server, secure: boolean, limits: Conne
       if (open.size === 0) lastClosed();
       // Node.js stops looking for silent connections when a server closes: one of them would hold it up for ever.
       const grace = setTimeout(() => {
-        for (const [socket, { underWay }] of open) {
+        for (const { socket, underWay } of open) {
           if (![...underWay.keys()].some(request => request.complete)) socket.destroy();
         }
       }, limits.closeGrace);
@@ -131,6 +185,40 @@ export function manageConnections(server: Server, secure: boolean, limits: Conne
       });
     },
   };
+}
+
+/** The connection whose end harms least; undefined when something is being done for each. The oldest come first. */
+function leastMissed(open: ReadonlySet<Connection>, newcomer: Connection): Connection | undefined {
+  let idle: Connection | undefined;
+  let receiving: Connection | undefined;
+  for (const connection of open) {
+    if (connection === newcomer) continue;
+    if (connection.requests === 0) return connection;
+    if (connection.underWay.size === 0) idle ??= connection;
+    else if (![...connection.underWay.keys()].some(({ complete }) => complete)) receiving ??= connection;
+  }
+  return idle ?? receiving;
+}
+
+/** Requests come on the socket of TLS, which Node.js makes of the one of TCP without telling which. */
+function relateSecureSockets(server: Server, connectionOf: WeakMap<Duplex, Connection>): void {
+  const shaking = new Map<string, Connection>();
+  server.on("connection", (socket: Socket) => {
+    const [addresses, connection] = [addressesOf(socket), connectionOf.get(socket)];
+    if (connection === undefined) return;
+    shaking.set(addresses, connection);
+    socket.once("close", () => {
+      if (shaking.get(addresses) === connection) shaking.delete(addresses);
+    });
+  });
+  server.on("secureConnection", (socket: Socket) => {
+    const connection = shaking.get(addressesOf(socket));
+    if (connection !== undefined) connectionOf.set(socket, connection);
+  });
+}
+
+function addressesOf({ localAddress, localPort, remoteAddress, remotePort }: Socket): string {
+  return [localAddress, localPort, remoteAddress, remotePort].join(" ");
 }
 
 /** What the parser found, for the client. */
@@ -149,28 +237,29 @@ function problemOf({ code = "" }: NodeJS.ErrnoException): JsonAnswer {
 
 /** Answers where there is no request to answer, and ends the connection. */
 function answerRaw(socket: Duplex, answer: JsonAnswer): void {
-  const { text, contentType } = encode(answer);
+  const { content, contentType } = encode(answer);
   const head = [
     `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status] ?? ""}`,
     `content-type: ${contentType}`,
-    `content-length: ${Buffer.byteLength(text)}`,
+    `content-length: ${Buffer.byteLength(content)}`,
     `x-request-id: ${randomUUID()}`,
     "connection: close",
   ];
   socket.on("error", () => socket.destroy());
-  socket.end(`${head.join("\r\n")}\r\n\r\n${text}`);
+  socket.end(`${head.join("\r\n")}\r\n\r\n${content.toString()}`);
   // Closed at once, with something unread, the kernel would reset the connection and the answer could be lost.
   setTimeout(() => socket.destroy(), LINGER).unref();
 }
 
-function refusalLog(log: Log, limit: number): () => void {
-  let refused = 0;
+/** A function that counts, and logs the count at most once in a while. */
+function countedLog(log: Log, field: string, limit: number, message: string): () => void {
+  let count = 0;
   let toldAt = -Infinity;
   return () => {
-    refused++;
+    count++;
     if (performance.now() - toldAt < LOG_INTERVAL) return;
-    log.warn({ refused, limit }, "More connections than can be served were refused");
+    log.warn({ [field]: count, limit }, message);
     toldAt = performance.now();
-    refused = 0;
+    count = 0;
   };
 }

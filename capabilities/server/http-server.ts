@@ -8,9 +8,11 @@ import { messageOf } from "../observability/logging";
 import { encode, errorAnswer } from "./answers";
 import type { Answer } from "./answers";
 import { LINGER, manageConnections } from "./connections";
-import type { ConnectionLimits, Connections } from "./connections";
+import type { ConnectionLimits, Connections, Reception } from "./connections";
 import { BodyError, createBodyReader } from "./request-body";
 import type { TlsFiles } from "./tls";
+import { createUnsentAnswers } from "./unsent-answers";
+import type { UnsentAnswers, UnsentLimits } from "./unsent-answers";
 
 export interface HttpRequest {
   /** Goes back as `x-request-id`: MLflow's delivery id where it is a plain token, else one of our own. */
@@ -37,7 +39,7 @@ export interface HttpServer {
 }
 
 /** Times in milliseconds. */
-export interface HttpLimits extends ConnectionLimits {
+export interface HttpLimits extends ConnectionLimits, UnsentLimits {
   /** For the head of a request to arrive. */
   readonly headersTimeout: number;
   /** For all of a request to arrive. */
@@ -56,6 +58,8 @@ const LIMITS: HttpLimits = {
   connectionsCheckingInterval: 2_000,
   maximumConnections: 512,
   closeGrace: 1_000,
+  maximumUnsent: 16 * 1024 * 1024,
+  writeTimeout: 10_000,
 };
 
 /** Milliseconds for the TLS handshake. */
@@ -81,16 +85,19 @@ export async function startHttpServer(options: {
   const { host, port, routes, log, tls } = options;
   const limits = { ...LIMITS, ...options.limits };
   const bodyOf = createBodyReader();
+  const unsent = createUnsentAnswers(limits);
 
   const listener: RequestListener = (request, response) => {
+    const reception = connections.begin(request, response);
+    if (reception.kind === "ignore") return;
     const id = requestIdOf(request);
-    const instead = connections.begin(request, response);
     const body = bodyOf(request);
     const handled = { id, body: body.read, closing: connections.closing };
-    respond(request, instead, routes, handled, log)
+    respond(request, reception, routes, handled, log)
       .finally(body.release)
       .then(answer => {
-        send(request, response, answer, id, connections.closing || answer === instead);
+        const isRefusal = reception.kind === "refuse" && answer === reception.answer;
+        send(request, response, answer, { id, unsent, last: connections.closing || isRefusal });
       })
       .catch((error: unknown) => {
         // Here nothing may stay unhandled: it would end the process.
@@ -105,8 +112,8 @@ export async function startHttpServer(options: {
   const connections: Connections = manageConnections(server, tls !== undefined, limits, log);
   server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
     const answer = errorAnswer(417, "no expectation but 100-continue can be met");
-    connections.begin(request, response);
-    send(request, response, answer, requestIdOf(request), true);
+    if (connections.begin(request, response).kind === "ignore") return;
+    send(request, response, answer, { id: requestIdOf(request), unsent, last: true });
   });
   server.on("tlsClientError", (error: Error) => {
     log.debug({ cause: error.message }, "A TLS handshake failed");
@@ -147,14 +154,14 @@ type Handled = Pick<HttpRequest, "id" | "body" | "closing">;
 
 async function respond(
   request: IncomingMessage,
-  instead: Answer | undefined,
+  reception: Reception,
   routes: Routes,
   handled: Handled,
   log: Log,
 ): Promise<Answer> {
   try {
     const [path, query] = targetOf(request.url ?? "/");
-    if (instead !== undefined && !PROBES.has(path)) return instead;
+    if (reception.kind === "refuse" && (reception.probesToo || !PROBES.has(path))) return reception.answer;
     return await route(request, path, query, routes, handled);
   } catch (error) {
     if (error instanceof BodyError) return error.answer;
@@ -201,12 +208,24 @@ function requestIdOf(request: IncomingMessage): string {
   return typeof deliveryId === "string" && /^[A-Za-z0-9-]{1,128}$/.test(deliveryId) ? deliveryId : randomUUID();
 }
 
-function send(request: IncomingMessage, response: ServerResponse, answer: Answer, id: string, last: boolean): void {
+interface Sending {
+  readonly id: string;
+  readonly unsent: UnsentAnswers;
+  /** Nothing more is answered on the connection. */
+  readonly last: boolean;
+}
+
+function send(request: IncomingMessage, response: ServerResponse, wanted: Answer, { id, unsent, last }: Sending): void {
   if (response.destroyed) return;
-  const { text, contentType } = encode(answer);
+  const encoded = encode(wanted);
+  const instead = unsent.insteadOf(Buffer.byteLength(encoded.content));
+  const answer = instead ?? wanted;
+  const { content, contentType } = instead === undefined ? encoded : encode(instead);
+  const size = Buffer.byteLength(content);
+  unsent.sending(response, size);
   response.writeHead(answer.status, {
     "content-type": contentType,
-    "content-length": Buffer.byteLength(text),
+    "content-length": size,
     "x-request-id": id,
     // What was not read of a refused body would be taken for the next request. And a server that is being closed waits
     // for its connections: kept open, this one would hold it up for seconds after its last answer.
@@ -214,11 +233,11 @@ function send(request: IncomingMessage, response: ServerResponse, answer: Answer
     ...answer.headers,
   });
   if (request.complete) {
-    response.end(text);
+    response.end(content);
     return;
   }
   // Who is still sending reads the answer only if the connection is not cut: what comes is thrown away for a while.
-  response.write(text);
+  response.write(content);
   request.resume();
   const end = (): void => {
     clearTimeout(lingering);

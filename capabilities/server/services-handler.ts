@@ -1,11 +1,12 @@
 import { KubernetesError } from "../kubernetes/api-server";
 import { keyOf } from "../kserve/identity";
-import type { InferenceServicePage, InferenceServices } from "../kserve/inference-services";
+import type { InferenceServices } from "../kserve/inference-services";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { managementOf } from "../kserve/management";
 import { causeOf, conditionOf, stateOf } from "../kserve/service-state";
 import { messageOf } from "../observability/logging";
 import { busyAnswer, errorAnswer } from "./answers";
+import type { RenderedAnswer } from "./answers";
 import type { Handler } from "./http-server";
 
 const DEFAULT_LIMIT = 100;
@@ -16,25 +17,68 @@ const MAXIMUM_CONTINUE_LENGTH = 4096;
 
 /**
  * Different pages that are read from the API server at once. Anybody who reaches the endpoint may ask for them, and must
- * not be able to keep the API server from the deliveries' Applies.
+ * not be able to keep the API server from the deliveries' Applies, nor this process from them.
  */
-const MAXIMUM_READS = 8;
+const MAXIMUM_READS = 2;
+
+/**
+ * A page is given out again for so many times as long as it took to make. However often it is asked for, no more than a
+ * small part of this process's time goes into it; and who asks now and then gets it as it is.
+ */
+const REUSE_FACTOR = 10;
+
+/** Milliseconds that a page is given out again at the most. */
+const MAXIMUM_REUSE = 1_000;
+
+/** Pages that are kept for that. */
+const MAXIMUM_PAGES = 8;
 
 /** Seconds after which to ask again when too many pages are being read. */
 const BUSY_RETRY_AFTER = 1;
 
-/** `GET /services`: the module's InferenceServices, page by page. Who asks for a page that is being read waits for that. */
-export function createServicesHandler(services: InferenceServices): Handler {
-  const underWay = new Map<string, Promise<InferenceServicePage>>();
+/**
+ * `GET /services`: the module's InferenceServices, page by page. Who asks for a page that is being read, or was a moment
+ * ago, gets the same bytes.
+ */
+export function createServicesHandler(services: Pick<InferenceServices, "listPage">): Handler {
+  const pages = new Map<string, Promise<RenderedAnswer>>();
+  let underWay = 0;
 
-  const read = (limit: number, next: string | undefined): Promise<InferenceServicePage> | undefined => {
+  const render = async (limit: number, next: string | undefined): Promise<RenderedAnswer> => {
+    const page = await services.listPage(limit, next);
+    const following = page.next === undefined ? {} : { continue: page.next };
+    return {
+      status: 200,
+      json: Buffer.from(JSON.stringify({ services: page.items.map(describeService), ...following })),
+    };
+  };
+
+  const read = (limit: number, next: string | undefined): Promise<RenderedAnswer> | undefined => {
     const name = `${limit} ${next ?? ""}`;
-    const known = underWay.get(name);
+    const known = pages.get(name);
     if (known !== undefined) return known;
-    if (underWay.size >= MAXIMUM_READS) return undefined;
-    const reading = services.listPage(limit, next).finally(() => underWay.delete(name));
-    underWay.set(name, reading);
-    return reading;
+    if (underWay >= MAXIMUM_READS) return undefined;
+    underWay++;
+    const start = performance.now();
+    const forget = (): void => {
+      if (pages.get(name) === rendering) pages.delete(name);
+    };
+    const rendering: Promise<RenderedAnswer> = render(limit, next)
+      .then(
+        answer => {
+          setTimeout(forget, Math.min((performance.now() - start) * REUSE_FACTOR, MAXIMUM_REUSE)).unref();
+          return answer;
+        },
+        (error: unknown) => {
+          forget();
+          throw error;
+        },
+      )
+      .finally(() => underWay--);
+    pages.set(name, rendering);
+    const [oldest] = pages.keys();
+    if (pages.size > MAXIMUM_PAGES && oldest !== undefined) pages.delete(oldest);
+    return rendering;
   };
 
   return async ({ query }) => {
@@ -44,9 +88,7 @@ export function createServicesHandler(services: InferenceServices): Handler {
       const reading = read(page.limit, page.next);
       if (reading === undefined)
         return busyAnswer(503, `${MAXIMUM_READS} pages are being read already; try again`, BUSY_RETRY_AFTER);
-      const { items, next } = await reading;
-      const body = { services: items.map(describeService), ...(next === undefined ? {} : { continue: next }) };
-      return { status: 200, body };
+      return await reading;
     } catch (error) {
       // Only a page that is named can be refused so.
       if (page.next !== undefined && error instanceof KubernetesError) {
