@@ -74,7 +74,7 @@ export const settingsSchema = z.object({
   }),
   ALLOWED_STORAGE_URIS: list.optional().meta({
     description:
-      "Storage URIs, separated by commas, that predictors may read from, with all that is below them, like s3://models,pvc://models. A version whose artifacts are elsewhere is refused. Everything when not set.",
+      "Storage URIs, separated by commas, that predictors may read from, with the whole folders that they name, like s3://models,pvc://models. A version whose artifacts are elsewhere is refused, and a service of one that runs is removed, under the rules of deletion. Everything when not set.",
   }),
   PREDICTOR_CPU_REQUEST: quantity.prefault("100m").meta({ description: "CPU request of a predictor." }),
   PREDICTOR_CPU_LIMIT: quantity.prefault("1").meta({ description: "CPU limit of a predictor." }),

@@ -13,12 +13,16 @@ function reason(source: string, settings = BASE): string {
 describe("resolveStorageUri", () => {
   it.each([
     "gs://bucket/models/1",
-    "s3://bucket/a b/ü/100%/a%20b/m-1?x#y",
+    "s3://bucket/a b/ü/100%/a%20b/m-1/",
     "s3://bucket",
+    "s3://bucket/models/1/model.tar.gz",
+    "s3://bucket/models/1/model.joblib",
     "wasbs://container@account.blob.core.chinacloudapi.cn/models/1",
     "hdfs://namenode:8020/models/1",
     "webhdfs://namenode:50070/models/1",
-    "https://account.blob.core.windows.net/container/models/1",
+    "https://account.blob.core.windows.net/container/1/models/m-0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a/artifacts",
+    "https://account.blob.core.windows.net/container/1/models/m-0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a/artifacts?sv=1&sig=a%2Fb",
+    "https://account.file.core.windows.net/share/models/1",
     "https://example.com/model.tar.gz?sv=1&sig=a%2Fb",
     "http://example.com/model.zip",
     "pvc://claim/models/1",
@@ -31,16 +35,46 @@ describe("resolveStorageUri", () => {
   });
 
   it.each([
-    ["wasbs://container@account.blob.core.windows.net/models/1", {}],
-    ["abfss://container@account.dfs.core.windows.net/models/1", {}],
-    ["mlflow-artifacts:/models/1", { storageUriBase: "wasbs://container@account.blob.core.windows.net" }],
+    ["wasbs://container@account.blob.core.windows.net/1/models/m-0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a/artifacts", {}],
+    ["abfss://container@account.dfs.core.windows.net/1/models/m-0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a/artifacts", {}],
+    [
+      "mlflow-artifacts:/1/models/m-0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a/artifacts",
+      { storageUriBase: "wasbs://container@account.blob.core.windows.net" },
+    ],
   ])("gives %s the https name that KServe reads", (source, settings) => {
-    const uri = "https://account.blob.core.windows.net/container/models/1";
+    const uri = "https://account.blob.core.windows.net/container/1/models/m-0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a/artifacts";
     expect(resolveStorageUri(source, settings)).toEqual({ kind: "ready", uri });
   });
 
+  it.each([
+    ["s3://bucket/models/1", "s3://bucket/models/1/"],
+    ["s3://bucket/models/v1.2", "s3://bucket/models/v1.2/"],
+    ["s3://bucket/models/1/", "s3://bucket/models/1/"],
+    ["s3://bucket/models//", "s3://bucket/models//"],
+    ["s3://bucket/.zip", "s3://bucket/.zip/"],
+    ["gs://bucket/models/1", "gs://bucket/models/1"],
+  ])("ends %s where the folder ends: %s", (source, uri) => {
+    expect(resolveStorageUri(source, {})).toEqual({ kind: "ready", uri });
+  });
+
+  it.each([
+    "https://account.blob.core.windows.net/container/models/1",
+    "https://account.blob.core.windows.net/container/models/1/",
+    "https://account.z12.blob.storage.azure.net/container/models/1?sv=1&sig=secret",
+    "https://account.blob.core.windows.net/container/m-0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a/artifacts-of-others",
+    "https://account.blob.core.windows.net/container/1;x/m-0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a/artifacts",
+    "https://account.blob.core.windows.net/container/models/1#/m-0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a/artifacts",
+    "wasbs://container@account.blob.core.windows.net/models/1",
+    "https://account.blob.core.windows.net/container/run/artifacts/model.zip",
+  ])("refuses %s, of which KServe reads what begins with it", source => {
+    expect(reason(source)).toContain(
+      "KServe also downloads what lies beside it under longer names: log the model with",
+    );
+    expect(reason(source)).not.toContain("secret");
+  });
+
   it("writes the scheme in lower case, as KServe compares it, and nothing else", () => {
-    expect(resolveStorageUri("S3://Bucket/Path", {})).toEqual({ kind: "ready", uri: "s3://Bucket/Path" });
+    expect(resolveStorageUri("S3://Bucket/Path", {})).toEqual({ kind: "ready", uri: "s3://Bucket/Path/" });
   });
 
   it.each([
@@ -54,13 +88,13 @@ describe("resolveStorageUri", () => {
     ["http://mlflow:5000/api/2.0/mlflow-artifacts/artifacts/1/a", "1/a"],
     ["https://host/prefix/api/2.0/mlflow-artifacts/artifacts/1/a", "1/a"],
   ])("appends the path of %s to the base", (source, path) => {
-    expect(resolveStorageUri(source, BASE)).toEqual({ kind: "ready", uri: `s3://bucket/prefix/${path}` });
+    expect(resolveStorageUri(source, BASE)).toEqual({ kind: "ready", uri: `s3://bucket/prefix/${path}/` });
   });
 
   it.each(["s3://bucket/prefix", "s3://bucket/prefix/", "S3://bucket/prefix//"])("joins %s with one slash", base => {
     expect(resolveStorageUri("mlflow-artifacts:/1/a", { storageUriBase: base })).toEqual({
       kind: "ready",
-      uri: "s3://bucket/prefix/1/a",
+      uri: "s3://bucket/prefix/1/a/",
     });
   });
 
@@ -144,6 +178,8 @@ describe("resolveStorageUri", () => {
     ["dbfs:/models/1", "is on Databricks' file system, which KServe cannot read"],
     ["r2://bucket/a", "has the scheme r2:, which KServe cannot read"],
     ["sftp://host/a", "has the scheme sftp:, which KServe cannot read"],
+    ["s3://bucket/a?b", "has a ? or # in it, where KServe's S3 client stops reading"],
+    ["s3://bucket/team#/x", "has a ? or # in it, where KServe's S3 client stops reading"],
     ["s3:/bucket/a", "names no bucket or host: write it like s3://bucket/path"],
     ["s3://", "names no bucket or host"],
     ["gs:///a", "names no bucket or host"],
@@ -208,13 +244,22 @@ describe("allowed storage URIs", () => {
     ["s3://models", ["s3://models"]],
     ["S3://models/a", ["s3://models"]],
     ["mlflow-artifacts:/1/a", ["s3://bucket/prefix"]],
-    ["wasbs://c@account.blob.core.windows.net/m", ["https://account.blob.core.windows.net/c"]],
+    [
+      "wasbs://c@account.blob.core.windows.net/m-0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a/artifacts",
+      ["https://account.blob.core.windows.net/c"],
+    ],
+    ["s3://models/team-a", ["s3://models/team-a"]],
+    ["s3://models/team-a/model.zip", ["s3://models/team-a"]],
+    ["hdfs://models/team-a", ["hdfs://models/team-a"]],
   ])("let %s pass below %j", (source, allowed) => {
     expect(resolve(source, ...allowed)).toMatchObject({ kind: "ready" });
   });
 
   it.each([
     ["s3://models-of-others/a", ["s3://models"]],
+    // As one file, KServe reads models.zip-of-others as well.
+    ["s3://models/team-a.zip", ["s3://models/team-a.zip"]],
+    ["wasbs://c@account.blob.core.windows.net/m", ["https://account.blob.core.windows.net/others"]],
     ["s3://models/../others/a", ["s3://models"]],
     ["s3://models/%2e%2e/others/a", ["s3://models"]],
     ["s3://models@others/a", ["s3://models"]],
@@ -225,7 +270,7 @@ describe("allowed storage URIs", () => {
     ["pvc://claim/m", ["s3://models"]],
   ])("refuse %s below %j", (source, allowed) => {
     const resolution = resolve(source, ...allowed);
-    expect(resolution.kind).toBe("refused");
+    expect(resolution.kind).toBe("not allowed");
     expect(JSON.stringify(resolution)).toContain("is not below any of MLFLOW_KSERVE_ALLOWED_STORAGE_URIS");
   });
 

@@ -1,3 +1,5 @@
+import { asWholeFolder, isReadByPrefix } from "./storage-folder";
+
 /** The question to MLflow that the next step of a resolution needs an answer to: another URI, to be resolved in turn. */
 export type StorageLookup =
   /** The run's `artifact_uri`, with `/<path>` added when the path is not empty. */
@@ -14,7 +16,9 @@ export type StorageResolution =
   /** MLflow has to be asked. Its answer can need another question: the caller ends circles. */
   | { readonly kind: "lookup"; readonly ask: StorageLookup }
   /** KServe could not read it; one sentence with cause and cure, with credentials left out. */
-  | { readonly kind: "refused"; readonly reason: string };
+  | { readonly kind: "refused"; readonly reason: string }
+  /** KServe could read it, and the settings do not let it; a sentence as above. */
+  | { readonly kind: "not allowed"; readonly reason: string };
 
 export interface StorageSettings {
   /** Where MLflow's artifact proxy keeps its artifacts: the server's `--artifacts-destination`. */
@@ -38,19 +42,25 @@ const RUN_ID = /^[a-zA-Z0-9][\w-]{0,255}$/; // mlflow/utils/validation.py, _RUN_
 
 /**
  * Decides what KServe's storage initializer is to read for a model version's `source`. A URI of a storage that KServe
- * knows passes as it is, but for its scheme in lower case (KServe compares it exactly, MLflow does not) and Azure's (see
- * {@link azure}). Percent signs
- * and spaces stay as MLflow has them: neither MLflow nor KServe decodes the paths of object storage.
+ * knows passes as it is, but for its scheme in lower case (KServe compares it exactly, MLflow does not), Azure's (see
+ * {@link azure}), and the slash that ends a folder (see {@link asWholeFolder}). Percent signs and spaces stay as MLflow
+ * has them: neither MLflow nor KServe decodes the paths of object storage.
  *
  * `mlflow-artifacts:` is MLflow's own proxy, which KServe cannot read: the path is appended to the base. A host in such a
  * URI is dropped, so all artifacts are taken to be in the one destination that the base names.
  */
 export function resolveStorageUri(source: string, settings: StorageSettings): StorageResolution {
   const resolution = resolveAnywhere(source, settings);
+  if (resolution.kind !== "ready") return resolution;
+  const folder = asWholeFolder(resolution.uri);
+  const uri = folder.uri ?? resolution.uri;
   const { allowedStorageUris: allowed = [] } = settings;
-  if (resolution.kind !== "ready" || allowed.length === 0 || isBelowOneOf(allowed, resolution.uri)) return resolution;
-  const cure = "register the version from there, or have the administrator of the module allow its storage";
-  return refuse(source, "is not below any of MLFLOW_KSERVE_ALLOWED_STORAGE_URIS", cure);
+  if (allowed.length > 0 && !isBelowOneOf(allowed, uri)) {
+    const cure = "register the version from there, or have the administrator of the module allow its storage";
+    const cause = "is not below any of MLFLOW_KSERVE_ALLOWED_STORAGE_URIS";
+    return { kind: "not allowed", reason: sentence(source, cause, cure) };
+  }
+  return folder.uri === undefined ? refuse(source, folder.cause, folder.cure) : { kind: "ready", uri };
 }
 
 /**
@@ -67,12 +77,15 @@ export function allowedStorageUriProblem(allowed: string): string | undefined {
   );
 }
 
-/** A name that goes on is another one: s3://bucket/models is not above s3://bucket/models-of-others. */
+/**
+ * A name that goes on is another one: s3://bucket/models is not above s3://bucket/models-of-others. Nor is it above what
+ * KServe reads with s3://bucket/models, which is both.
+ */
 function isBelowOneOf(allowed: readonly string[], uri: string): boolean {
   if (climbs(uri)) return false;
   return allowed.some(one => {
     const folder = one.replace(/\/+$/, "");
-    return uri === folder || uri.startsWith(`${folder}/`);
+    return uri.startsWith(`${folder}/`) || (uri === folder && !isReadByPrefix(uri));
   });
 }
 
@@ -211,7 +224,11 @@ function climbs(path: string): boolean {
 }
 
 function refuse(source: string, cause: string, cure: string): StorageResolution {
-  return { kind: "refused", reason: `The version's source ${printable(source)} ${cause}: ${cure}` };
+  return { kind: "refused", reason: sentence(source, cause, cure) };
+}
+
+function sentence(source: string, cause: string, cure: string): string {
+  return `The version's source ${printable(source)} ${cause}: ${cure}`;
 }
 
 /** A URI for a message: on one line, not too long, without user, password and query (which may be a signature). */

@@ -43,7 +43,7 @@ describe("createArtifactLocator", () => {
   it("lets MLflow resolve a logged model, and asks only once", async () => {
     const { mlflow, locate } = setUp({ getDownloadUri: answers("mlflow-artifacts:/7/models/m-1/artifacts") });
     const version = modelVersion({ source: "models:/m-1", runId: "" });
-    const expected = { storageUri: "s3://bucket/base/7/models/m-1/artifacts", experimentId: "" };
+    const expected = { storageUri: "s3://bucket/base/7/models/m-1/artifacts/", experimentId: "" };
     expect(await locate(version)).toEqual(expected);
     expect(await locate(version)).toEqual(expected);
     expect(mlflow.asked).toEqual(['download "iris" version 3']);
@@ -55,8 +55,8 @@ describe("createArtifactLocator", () => {
       const uris = ["s3://bucket/old", "s3://bucket/new"].values();
       const { locate } = setUp({ getDownloadUri: () => Promise.resolve(uris.next().value ?? "") });
       const version = modelVersion({ source: "models:/m-1" });
-      expect(await locate(version)).toMatchObject({ storageUri: "s3://bucket/old" });
-      expect(await locate({ ...version, ...changes })).toMatchObject({ storageUri: "s3://bucket/new" });
+      expect(await locate(version)).toMatchObject({ storageUri: "s3://bucket/old/" });
+      expect(await locate({ ...version, ...changes })).toMatchObject({ storageUri: "s3://bucket/new/" });
     },
   );
 
@@ -70,9 +70,9 @@ describe("createArtifactLocator", () => {
     const uris = ["s3://bucket/old", "s3://bucket/new"].values();
     const { locate, clock } = setUp({ getDownloadUri: () => Promise.resolve(uris.next().value ?? "") });
     const version = modelVersion({ source, createdAt });
-    for (clock.now of [0, MINUTE]) expect(await locate(version)).toMatchObject({ storageUri: "s3://bucket/old" });
+    for (clock.now of [0, MINUTE]) expect(await locate(version)).toMatchObject({ storageUri: "s3://bucket/old/" });
     clock.now = 2 * MINUTE;
-    expect(await locate(version)).toMatchObject({ storageUri: `s3://bucket/${forGood ? "old" : "new"}` });
+    expect(await locate(version)).toMatchObject({ storageUri: `s3://bucket/${forGood ? "old" : "new"}/` });
   });
 
   it("does not remember for good what leads through another version on the way", async () => {
@@ -82,9 +82,9 @@ describe("createArtifactLocator", () => {
       getLoggedModelUri: answers("models:/stg/1"),
     });
     const version = modelVersion({ source: "models:/m-1" });
-    expect(await locate(version)).toMatchObject({ storageUri: "s3://bucket/old" });
+    expect(await locate(version)).toMatchObject({ storageUri: "s3://bucket/old/" });
     clock.now = 2 * MINUTE;
-    expect(await locate(version)).toMatchObject({ storageUri: "s3://bucket/new" });
+    expect(await locate(version)).toMatchObject({ storageUri: "s3://bucket/new/" });
   });
 
   it("follows itself what MLflow hands back as it was", async () => {
@@ -93,16 +93,16 @@ describe("createArtifactLocator", () => {
       getLoggedModelUri: answers("s3://bucket/m-1"),
     });
     expect(await locate(modelVersion({ source: "models:/m-1", runId: "" }))).toMatchObject({
-      storageUri: "s3://bucket/m-1",
+      storageUri: "s3://bucket/m-1/",
     });
     expect(mlflow.asked).toEqual(['download "iris" version 3', "logged model m-1"]);
   });
 
   it.each([
-    ["runs:/0a1b2c/model", "s3://bucket/7/0a1b2c/artifacts/model"],
+    ["runs:/0a1b2c/model", "s3://bucket/7/0a1b2c/artifacts/model/"],
     // No slash at the end: for some storages that is another folder.
-    ["runs:/0a1b2c", "s3://bucket/7/0a1b2c/artifacts"],
-    ["runs:/0a1b2c/", "s3://bucket/7/0a1b2c/artifacts"],
+    ["runs:/0a1b2c", "s3://bucket/7/0a1b2c/artifacts/"],
+    ["runs:/0a1b2c/", "s3://bucket/7/0a1b2c/artifacts/"],
   ])("follows %s to the run's artifacts", async (source, storageUri) => {
     const { locate } = setUp({ getDownloadUri: answers(source) });
     expect(await locate(modelVersion({ source }))).toMatchObject({ storageUri });
@@ -144,7 +144,7 @@ describe("createArtifactLocator", () => {
     const version = modelVersion({ source: "models:/m-1" });
     expect((await rejectionOf(locate(version))).message).toBe("down");
     up = true;
-    expect(await locate(version)).toMatchObject({ storageUri: "s3://bucket/m-1" });
+    expect(await locate(version)).toMatchObject({ storageUri: "s3://bucket/m-1/" });
   });
 });
 
@@ -160,7 +160,7 @@ describe("the experiment", () => {
   it("is asked for once when the template needs it", async () => {
     const { mlflow, locate } = setUp({}, true);
     for (let look = 0; look < 2; look++)
-      expect(await locate(modelVersion())).toEqual({ storageUri: "s3://bucket/iris", experimentId: "7" });
+      expect(await locate(modelVersion())).toEqual({ storageUri: "s3://bucket/iris/", experimentId: "7" });
     expect(mlflow.asked).toEqual(["run 0a1b2c"]);
     expect(await locate(modelVersion({ runId: "" }))).toMatchObject({ experimentId: "" });
   });
@@ -168,7 +168,7 @@ describe("the experiment", () => {
   it.each(unreadable)("is empty and holds up nothing with %s, which is a warning once", async (_, getRun) => {
     const { locate, logged } = setUp({ getRun }, true);
     for (const runId of ["one", "two"])
-      expect(await locate(modelVersion({ runId }))).toEqual({ storageUri: "s3://bucket/iris", experimentId: "" });
+      expect(await locate(modelVersion({ runId }))).toEqual({ storageUri: "s3://bucket/iris/", experimentId: "" });
     expect(logged.map(({ level, fields }) => [level, fields.run_id])).toEqual([
       ["warn", "one"],
       ["debug", "two"],

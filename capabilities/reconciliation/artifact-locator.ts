@@ -6,7 +6,7 @@ import { messageOf } from "../observability/logging";
 import type { Log } from "../observability/logging";
 import type { DeployedModelVersion } from "../kserve/identity";
 import { BoundedCache } from "../support/bounded-cache";
-import { RefusedError } from "./errors";
+import { RefusedError, StorageNotAllowedError } from "./errors";
 
 /** Facts kept about versions and runs; at some 200 bytes each, a few megabytes. */
 const CACHE_CAPACITY = 50_000;
@@ -55,7 +55,7 @@ export interface ExperimentOptions {
  * or, when MLflow refused, after ten; and a service that was made with an empty id follows as with a changed template.
  *
  * The returned function throws MlflowError when MLflow gives no answer about the storage, and RefusedError when KServe could
- * not read the artifacts, with a sentence that says what to change.
+ * not read the artifacts, with a sentence that says what to change; StorageNotAllowedError when it must not.
  */
 export function createArtifactLocator(
   reader: MlflowReader,
@@ -77,6 +77,7 @@ export function createArtifactLocator(
     for (let step = 0; step < MAXIMUM_STEPS; step++) {
       const resolution = resolveStorageUri(source, storage);
       if (resolution.kind === "refused") throw new RefusedError(resolution.reason);
+      if (resolution.kind === "not allowed") throw new StorageNotAllowedError(resolution.reason);
       if (resolution.kind === "ready") {
         const until = isFixed ? Infinity : now() + RECHECK_AFTER;
         // What MLflow was not asked for need not be remembered.

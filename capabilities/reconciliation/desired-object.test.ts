@@ -10,6 +10,7 @@ import {
 import type { LiveChanges } from "../../test/support/unit/objects";
 import { keyOf, MANAGED_BY } from "../kserve/identity";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
+import { compileTemplate } from "../template/rendering";
 import type { InferenceServiceObject } from "../template/rendering";
 import type { ModelVersion } from "../mlflow/client";
 import { compare, desiredObject, settledBy } from "./desired-object";
@@ -44,6 +45,19 @@ function isInPlace(object: LiveInferenceService, settled?: Settled): boolean {
 }
 
 describe("desiredObject", () => {
+  it("doubles no slash where the template goes on after the folder", () => {
+    const template = compileTemplate(
+      "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\n" +
+        "spec: {predictor: {model: {storageUri: '{{storage_uri}}/onnx', args: ['{{storage_uri}}', 1]}}}",
+      "test",
+    );
+    const location = { storageUri: "s3://bucket/iris/", experimentId: "" };
+    const registry = { registryCreatedAt: 1, versionCreatedAt: 2 };
+    const { spec } = desiredObject(modelVersion(), location, NAMESPACE, template, RESOURCES, registry);
+    const model = { storageUri: "s3://bucket/iris/onnx", args: ["s3://bucket/iris/", 1] };
+    expect(spec).toEqual({ predictor: { model } });
+  });
+
   it("is the rendered template with the version's identity", () => {
     expect(DESIRED.spec).toEqual({
       predictor: { minReplicas: 1, model: { storageUri: "s3://bucket/iris", args: ["--name", "iris"] } },
@@ -120,6 +134,18 @@ describe("compare", () => {
     expect([inPlace, object.metadata.annotations]).toEqual([true, former.metadata.annotations]);
     const next = compare(former, desired({}, "s3://bucket/new"), "s3://bucket/new", undefined);
     expect([next.isAboutModel, next.object.metadata.annotations]).toEqual([true, DESIRED.metadata.annotations]);
+  });
+
+  it("takes a folder that is given with its final slash for the same model, brought up to date in its turn", () => {
+    const whole = desired({}, "s3://bucket/iris/");
+    expect(compare(live(), whole, "s3://bucket/iris/", undefined)).toMatchObject({
+      inPlace: false,
+      isAboutModel: false,
+      isOutdated: true,
+      differing: [["spec", "predictor", "model", "storageUri"]],
+    });
+    const other = desired({}, "s3://bucket/iris-2/");
+    expect(compare(live(), other, "s3://bucket/iris-2/", undefined).isAboutModel).toBe(true);
   });
 
   it("finds what the template lost by who set it, and leaves to others what is theirs", () => {

@@ -61,7 +61,8 @@ export function desiredObject(
     source: version.source,
     registry,
   };
-  return withIdentity(rendered, identityLabels(identity), identityAnnotations(identity));
+  const object = withIdentity(rendered, identityLabels(identity), identityAnnotations(identity));
+  return { ...object, spec: withoutDoubleSlash(object.spec, location.storageUri) };
 }
 
 /** How an object in the cluster stands to the one that it should be. */
@@ -72,7 +73,8 @@ export interface Comparison {
   readonly inPlace: boolean;
   /**
    * The model itself differs: another storage URI, or another run. Otherwise what differs is what a changed template,
-   * setting or release makes of the same model, or what somebody else changed.
+   * setting or release makes of the same model, or what somebody else changed. A slash at the end of the URI makes no
+   * other model.
    */
   readonly isAboutModel: boolean;
   /** Fields of ours that the desired object does not have any more, and that an Apply takes away. */
@@ -167,9 +169,12 @@ function differencesOf(live: LiveInferenceService, { metadata, spec }: Content):
 }
 
 function isAboutModel(live: LiveInferenceService, desired: InferenceServiceObject, storageUri: string): boolean {
-  const before = runLabelOf(live.metadata);
-  const isAnotherRun = before !== undefined && before !== desired.metadata.labels?.[BOOKKEEPING_LABEL];
-  return isAnotherRun || (textsIn(desired.spec).has(storageUri) && !textsIn(live.spec).has(storageUri));
+  const run = runLabelOf(live.metadata);
+  const isAnotherRun = run !== undefined && run !== desired.metadata.labels?.[BOOKKEEPING_LABEL];
+  if (isAnotherRun || !textsIn(desired.spec).has(storageUri)) return isAnotherRun;
+  const before = textsIn(live.spec);
+  // Former releases gave KServe a folder without the slash that ends it.
+  return !before.has(storageUri) && !before.has(storageUri.replace(/\/$/, ""));
 }
 
 /** The desired object with the live one's bookkeeping: what is there stays as it is, and what is not is not added. */
@@ -237,6 +242,15 @@ function collectDifferences(whole: unknown, part: unknown, path: FieldPath, foun
       else collectDifferences((whole as Record<string, unknown>)[name], value, [...path, name], found);
     }
   } else if (!isDeepStrictEqual(whole, part)) found.push(path);
+}
+
+/** A template may go on after the URI, with a slash that a folder's URI has already. */
+function withoutDoubleSlash<T>(value: T, folder: string): T {
+  if (!folder.endsWith("/")) return value;
+  if (typeof value === "string") return value.replaceAll(`${folder}/`, folder) as T;
+  if (Array.isArray(value)) return value.map((item: unknown) => withoutDoubleSlash(item, folder)) as T;
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withoutDoubleSlash(item, folder)])) as T;
 }
 
 function textsIn(value: unknown, texts = new Set<string>()): ReadonlySet<string> {

@@ -6,6 +6,14 @@ export class RefusedError extends Error {
   }
 }
 
+/** The version's storage is not among those that the administrator of the module allows; what serves it is to go. */
+export class StorageNotAllowedError extends RefusedError {
+  constructor(message: string) {
+    super(message);
+    this.name = "StorageNotAllowedError";
+  }
+}
+
 /** An InferenceService that is not ours has the name; it is left untouched. */
 export class ForeignObjectError extends Error {
   constructor(

@@ -15,11 +15,13 @@ export type HoldReason =
   /** It is the model's last Ready version, and another one is starting. */
   | "successor is starting";
 
-/** A service that stays although MLflow does not want it. */
+/** A service that stays although MLflow does not want it, or the settings do not allow it. */
 export interface HeldRemoval {
   readonly key: ModelVersionKey;
   readonly inferenceService: string;
   readonly reason: HoldReason;
+  /** It is to go because its version's storage is not allowed. */
+  readonly isNotAllowed: boolean;
 }
 
 /** Why a service stays for now, for a person: half a sentence, after the name of the service. */

@@ -3,11 +3,13 @@ import type { FakeCluster } from "../../test/support/unit/fake-cluster";
 import { liveService, modelVersion } from "../../test/support/unit/objects";
 import { rejectionOf } from "../../test/support/unit/outcomes";
 import { changeOnce, setUpReconciler } from "../../test/support/unit/reconciling";
+import type { Reconciling } from "../../test/support/unit/reconciling";
 import { KubernetesError } from "../kubernetes/api-server";
 import { keyOf } from "../kserve/identity";
+import type { LiveInferenceService } from "../kserve/live-inference-service";
 import type { MlflowReader } from "../mlflow/client";
 import { MlflowError } from "../mlflow/errors";
-import { ForeignObjectError, RefusedError } from "./errors";
+import { ForeignObjectError, RefusedError, StorageNotAllowedError } from "./errors";
 
 const IRIS = modelVersion();
 const KEY = { model: IRIS.model, version: IRIS.version };
@@ -30,7 +32,7 @@ describe("act", () => {
     expect(await act()).toMatchObject({ ...common, action: "unchanged" });
     mlflow.put(modelVersion({ source: "s3://bucket/new" }));
     expect(await act()).toMatchObject({ ...common, action: "updated" });
-    expect(cluster.objects.get(NAME)?.spec).toMatchObject({ predictor: { model: { storageUri: "s3://bucket/new" } } });
+    expect(cluster.objects.get(NAME)?.spec).toMatchObject({ predictor: { model: { storageUri: "s3://bucket/new/" } } });
     mlflow.put(UNTAGGED);
     expect(await act()).toMatchObject({ ...common, action: "deleted", reason: "the model version has no tag deploy" });
     expect(cluster.objects.size).toBe(0);
@@ -259,7 +261,7 @@ describe("standing", () => {
     const spec = { predictor: { ...(live.spec.predictor as object), minReplicas: 2 } };
     const { reconciler: restarted } = setUpReconciler();
     expect(await restarted.standing(IRIS, { ...live, spec })).toEqual({ kind: "outdated", differences: [] });
-    const { reconciler: rehearsing } = setUpReconciler([], {}, true);
+    const { reconciler: rehearsing } = setUpReconciler([], {}, { dryRun: true });
     expect(await rehearsing.standing(IRIS, { ...live, spec })).toEqual({
       kind: "outdated",
       differences: ["spec.predictor.minReplicas: 2 → 1"],
@@ -271,6 +273,44 @@ describe("standing", () => {
     const annotations = { ...liveService(IRIS).metadata.annotations, "mlflow.management": management };
     const live = liveService(IRIS, { metadata: { annotations } });
     expect(await reconciler.standing(IRIS, live)).toEqual({ kind: "hands off" });
+  });
+});
+
+describe("a service whose storage is not allowed any more", () => {
+  const live = liveService(IRIS);
+  const allowing = (live: LiveInferenceService, ...allowedStorageUris: string[]): Reconciling =>
+    setUpReconciler([live], {}, { storage: { allowedStorageUris } });
+
+  it("is to go, and stays until the poll has let it", async () => {
+    const { cluster, reconciler } = allowing(live, "s3://others");
+    expect(await reconciler.standing(IRIS, live)).toEqual({ kind: "not allowed" });
+    for (const cause of ["delivery", "watch", "poll"] as const) {
+      const error = await rejectionOf(reconciler.act(KEY, cause));
+      expect(error).toBeInstanceOf(StorageNotAllowedError);
+      expect(error.message).toMatch(/ALLOWED_STORAGE_URIS: .*; its service stays for now: the next poll decides/);
+    }
+    expect(cluster.written).toEqual([]);
+  });
+
+  it("stays when a person has paused it, and when it is somebody else's", async () => {
+    const paused = {
+      ...live,
+      metadata: { ...live.metadata, annotations: { ...live.metadata.annotations, "mlflow.management": "paused" } },
+    };
+    for (const [object, kind] of [
+      [paused, "hands off"],
+      [FOREIGN, "different"],
+    ] as const) {
+      const { cluster, reconciler } = allowing(object, "s3://others");
+      expect(await reconciler.standing(IRIS, object)).toEqual({ kind });
+      expect((await rejectionOf(reconciler.act(KEY, "poll"))).message).not.toContain("its service stays");
+      expect(cluster.written).toEqual([]);
+    }
+  });
+
+  it("stays as it is when it is allowed", async () => {
+    const { reconciler } = allowing(live, "s3://bucket");
+    expect((await reconciler.act(KEY, "poll")).outcome.action).not.toBe("deleted");
   });
 });
 
@@ -288,10 +328,17 @@ describe("a service that a person has taken out of our hands", () => {
   });
 });
 
+const WITH_WHOLE_FOLDER = {
+  predictor: {
+    ...TEMPLATE_SPEC.predictor,
+    model: { ...TEMPLATE_SPEC.predictor.model, storageUri: "s3://bucket/iris/" },
+  },
+};
+
 describe("a service of the listener before us, which has no annotations and was never applied", () => {
   const OLD = liveService(IRIS, {
     metadata: { annotations: {}, managedFields: [] },
-    spec: TEMPLATE_SPEC,
+    spec: WITH_WHOLE_FOLDER,
   });
 
   it("is taken over without a word that its pods would see", async () => {

@@ -1,6 +1,4 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { isDeepStrictEqual } from "node:util";
-import { KubernetesError } from "../kubernetes/api-server";
 import { hasUnownedFields } from "../kserve/field-ownership";
 import { isManaged, recordedRunOf } from "../kserve/identity";
 import type { InferenceServices } from "../kserve/inference-services";
@@ -21,9 +19,10 @@ import { decide, sameDecision } from "./decision";
 import type { Decision } from "./decision";
 import { compare, describeChange, desiredObject, settledBy } from "./desired-object";
 import type { Comparison, PredictorResources, Settled } from "./desired-object";
-import { ForeignObjectError, RefusedError } from "./errors";
+import { ForeignObjectError, RefusedError, StorageNotAllowedError } from "./errors";
 import { describeFailure } from "./failures";
 import { explainHold } from "./hold-reason";
+import { beingDeleted, hasSameContent, isRace } from "./object-changes";
 import type { IsForeign } from "./ownership";
 import { createRegistryCreation } from "./registry-creation";
 import type { Removals } from "./removals";
@@ -86,12 +85,15 @@ export type Standing =
       readonly differences: readonly string[];
     }
   /** It is another model, or somebody changed it. */
-  | { readonly kind: "different" };
+  | { readonly kind: "different" }
+  /** It is to go, because its version's storage is not allowed (any more). */
+  | { readonly kind: "not allowed" };
 
 export interface Reconciler {
   /**
    * Reads the version from MLflow and makes the cluster match. Nothing is deleted unless MLflow says positively that
-   * there is to be no service, and {@link Removals} lets it go.
+   * there is to be no service, or that the version is in a storage that the settings do not allow, and {@link Removals}
+   * lets it go.
    *
    * @param cause what woke it: a watch that finds a service outdated leaves it to the rollout of the poll; a delivery, by
    *   which somebody tagged this very version, brings it up to date at once
@@ -132,6 +134,18 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     removals.seen(version, createdAt);
     const object = desiredObject(version, location, services.namespace, template, resources, record);
     return { version, object, storageUri: location.storageUri };
+  };
+
+  const renderAllowed = async (
+    version: ModelVersion,
+    live: LiveInferenceService | undefined,
+  ): Promise<Wanted | StorageNotAllowedError> => {
+    try {
+      return await render(version, live);
+    } catch (error) {
+      if (error instanceof StorageNotAllowedError) return error;
+      throw error;
+    }
   };
 
   const compareWith = (live: LiveInferenceService, { object, storageUri }: Wanted): Comparison =>
@@ -209,6 +223,23 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     return { action: "deleted", uid };
   };
 
+  /**
+   * What becomes of the service of a tagged version whose storage is not allowed. Who narrows the list means all services
+   * at once: only the poll sees how many those are.
+   */
+  const withdraw = async (
+    key: ModelVersionKey,
+    answer: ModelVersion | undefined,
+    live: LiveInferenceService | undefined,
+    cause: Cause,
+    refusal: StorageNotAllowedError,
+  ): Promise<Done> => {
+    const done = await remove(key, answer, live, cause === "delivery" ? "watch" : cause);
+    if (done.action === "deleted") return { ...done, reason: refusal.message };
+    if (done.action !== "held") throw refusal;
+    throw new StorageNotAllowedError(`${refusal.message}; its service stays for now: ${done.reason ?? ""}`);
+  };
+
   return {
     async act(key, cause) {
       const name = nameOrRefusal(key, services.namespace);
@@ -224,10 +255,13 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       for (;;) {
         const [decision, live] = await Promise.all([look(), services.get(name)]);
         if (decision.kind === "refuse") throw new RefusedError(decision.reason);
-        const wanted = decision.kind === "serve" ? await mlflowClock.during(render(decision.version, live)) : undefined;
+        const wanted =
+          decision.kind === "serve" ? await mlflowClock.during(renderAllowed(decision.version, live)) : undefined;
         let done: Done = { action: "ignored" };
         try {
-          if (wanted !== undefined) done = await kubernetesClock.during(serve(key, wanted, live, cause));
+          if (wanted instanceof StorageNotAllowedError)
+            done = await kubernetesClock.during(withdraw(key, answer, live, cause, wanted));
+          else if (wanted !== undefined) done = await kubernetesClock.during(serve(key, wanted, live, cause));
           else if (decision.kind === "remove") done = await kubernetesClock.during(remove(key, answer, live, cause));
         } catch (error) {
           const delay = isRace(error, live) ? delays.next() : undefined;
@@ -250,10 +284,11 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     },
 
     async standing(version, live) {
-      const wanted = await render(version, live);
+      const wanted = await renderAllowed(version, live);
       if (managementOf(live.metadata) !== "managed") return { kind: "hands off" };
       // What cannot be taken over is told by its reconcile, and nothing that a rollout of others would wait for.
       if (isForeign(live, version, version)) return { kind: "different" };
+      if (wanted instanceof StorageNotAllowedError) return { kind: "not allowed" };
       const comparison = compareWith(live, wanted);
       if (comparison.inPlace) return { kind: "in place" };
       if (!comparison.isOutdated) return { kind: "different" };
@@ -274,36 +309,4 @@ function nameOrRefusal(key: ModelVersionKey, namespace: string): string {
   } catch (error) {
     throw new RefusedError(messageOf(error), { cause: error });
   }
-}
-
-/** Not by resourceVersion: KServe's controller may have written the status between our read and our Apply. */
-function hasSameContent(before: LiveInferenceService, after: LiveInferenceService): boolean {
-  const [one, other] = [before.metadata, after.metadata];
-  return (
-    one.generation === other.generation &&
-    isDeepStrictEqual(one.labels, other.labels) &&
-    isDeepStrictEqual(one.annotations, other.annotations)
-  );
-}
-
-/** An Apply to it would be lost with it. */
-function beingDeleted(live: LiveInferenceService): KubernetesError {
-  const { namespace, name, finalizers } = live.metadata;
-  const what = `InferenceService ${namespace}/${name} is still being deleted`;
-  const why =
-    finalizers.length === 0
-      ? "it is made again when it is gone"
-      : `it waits for ${finalizers.join(", ")} and is made again when it is gone; if that takes long, see to what owns them`;
-  return new KubernetesError(409, "BeingDeleted", `${what}: ${why}`);
-}
-
-/**
- * Whether the object changed, came or went between our read and our write, so that reading again will help. An Apply
- * that meant to create is refused with Conflict too when somebody made the object first: the next read shows whose.
- */
-function isRace(error: unknown, live: LiveInferenceService | undefined): boolean {
-  if (!(error instanceof KubernetesError)) return false;
-  if (error.status === 409) return true;
-  // A uid that no longer fits is answered as an invalid change of an immutable field.
-  return error.status === 422 && live !== undefined && error.message.includes("metadata.uid");
 }

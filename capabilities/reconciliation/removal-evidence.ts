@@ -6,6 +6,7 @@ import type { LiveInferenceService } from "../kserve/live-inference-service";
 import type { ModelVersion } from "../mlflow/client";
 import { inParallel } from "../support/in-parallel";
 import type { ModelVersionKey } from "../support/model-version-key";
+import { decide, sameDecision } from "./decision";
 import type { HoldReason } from "./hold-reason";
 import { originOf, setBackTo } from "./provenance";
 import type { Origined } from "./provenance";
@@ -15,10 +16,12 @@ import type { Successor } from "./successors";
 /** Runs that MLflow is asked about at the same time. */
 const CONCURRENCY = 16;
 
-/** A service whose version is not among the tagged ones. */
+/** A service whose version is not among the tagged ones, or is in a storage that is not allowed. */
 export interface Candidate {
   readonly key: ModelVersionKey;
   readonly live: LiveInferenceService;
+  /** The tagged version, where it is its storage that is not allowed. */
+  readonly notAllowed?: ModelVersion | undefined;
 }
 
 /** All services as one pass found them. */
@@ -53,6 +56,14 @@ export async function doubtAbout(
   const origin = originOf(one.known, registry, one.answer);
   if (origin === "other") return "other registry";
   return one.answer === undefined && origin === "unknown" && !(await hasRun(one)) ? "unknown registry" : undefined;
+}
+
+/** Whether an answer of MLflow's confirms that a service is to go. */
+export function confirms(answer: ModelVersion | undefined, { notAllowed }: Candidate, deployTagKey: string): boolean {
+  const decision = decide(answer, deployTagKey);
+  if (decision.kind === "remove") return true;
+  // What was found about the storage holds for the version as it was then.
+  return notAllowed !== undefined && sameDecision(decision, { kind: "serve", version: notAllowed });
 }
 
 /** Whether the version is one of the newest, all of which a registry that was set back does not know. */

@@ -19,6 +19,8 @@ interface World {
   readonly clock: { now: number };
   /** Reviews the services of all versions that MLflow does not want, as a poll does. */
   readonly poll: () => Promise<Review>;
+  /** Reviews the services of these versions, which are tagged, and in a storage that is not allowed. */
+  readonly reviewNotAllowed: (versions: readonly ModelVersion[]) => Promise<Review>;
 }
 
 /** A policy over services of these versions; MLflow has those that a test puts in. */
@@ -42,7 +44,15 @@ function world(
     const candidates = services.filter(({ key }) => !isWanted(key));
     return await removals.review(candidates, { size: services.length, wanted });
   };
-  return { removals, mlflow, clock, poll };
+  const reviewNotAllowed = async (notAllowed: readonly ModelVersion[]): Promise<Review> => {
+    const candidates = notAllowed.map(version => ({
+      key: version,
+      live: serviceOf(version, changes),
+      notAllowed: version,
+    }));
+    return await removals.review(candidates, { size: services.length, wanted: [] });
+  };
+  return { removals, mlflow, clock, poll, reviewNotAllowed };
 }
 
 interface ServiceChanges {
@@ -102,6 +112,31 @@ describe("a poll that finds services unwanted", () => {
     removals.seen(only, REGISTRY_CREATED_AT);
     mlflow.put(untagged(only));
     expect((await poll()).released).toHaveLength(1);
+  });
+
+  it("lets services go whose storage is not allowed, under the same rules, and holds the only one", async () => {
+    const versions = fleet(10);
+    const { mlflow, reviewNotAllowed } = world(versions);
+    versions.forEach(mlflow.put);
+    const few = await reviewNotAllowed(versions.slice(0, 2));
+    expect([few.released.length, few.held]).toEqual([2, []]);
+    const many = await reviewNotAllowed(versions);
+    expect([many.released, reasonsOf(many), many.held[0]?.isNotAllowed]).toEqual([[], ["mass"], true]);
+
+    const [only = modelVersion()] = fleet(1);
+    const alone = world([only]);
+    alone.removals.seen(only, REGISTRY_CREATED_AT);
+    alone.mlflow.put(only);
+    expect(reasonsOf(await alone.reviewNotAllowed([only]))).toEqual(["mass"]);
+  });
+
+  it("keeps a service whose version is not the one whose storage was looked at any more", async () => {
+    const versions = fleet(10);
+    const { mlflow, reviewNotAllowed } = world(versions);
+    versions.forEach(mlflow.put);
+    const [first = modelVersion()] = versions;
+    mlflow.put({ ...first, source: "s3://allowed/now" });
+    expect(await reviewNotAllowed([first])).toEqual({ released: [], held: [] });
   });
 
   it("keeps holding what it holds, when others are wanted again and when there are more services", async () => {

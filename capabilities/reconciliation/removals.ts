@@ -10,7 +10,15 @@ import type { Cause } from "./cause";
 import { decide } from "./decision";
 import type { HeldRemoval, HoldReason } from "./hold-reason";
 import type { IsForeign } from "./ownership";
-import { doubtAbout, findSetBack, isAwaiting, isNeverApplied, isSetBack, withoutRenamed } from "./removal-evidence";
+import {
+  confirms,
+  doubtAbout,
+  findSetBack,
+  isAwaiting,
+  isNeverApplied,
+  isSetBack,
+  withoutRenamed,
+} from "./removal-evidence";
 import type { Candidate, Confirmed, Fleet } from "./removal-evidence";
 import { awaitedSuccessor } from "./successors";
 import type { Successor } from "./successors";
@@ -44,7 +52,10 @@ export type Verdict =
   | { readonly kind: "go" }
   | { readonly kind: "hold"; readonly reason: HoldReason | "left to the poll" };
 
-/** The one place where it is decided whether a service that MLflow does not want may go. It knows cause and evidence. */
+/**
+ * The one place where it is decided whether a service that MLflow does not want, or that the settings do not allow, may
+ * go. It knows cause and evidence.
+ */
 export interface Removals {
   /** Notes that this MLflow wants the version, which says where it comes from. */
   readonly seen: (version: ModelVersion, registryCreatedAt?: number) => void;
@@ -146,7 +157,7 @@ export function createRemovals(options: RemovalOptions): Removals {
       const id = formatKey(candidate.key);
       try {
         const answer = await mlflow.getModelVersion(candidate.key);
-        if (decide(answer, deployTagKey).kind !== "remove" || isForeign(candidate.live, candidate.key, answer)) return;
+        if (!confirms(answer, candidate, deployTagKey) || isForeign(candidate.live, candidate.key, answer)) return;
         confirmed.push({ ...candidate, id, answer, known: knownOf(candidate), wasSeen: seen.get(id) !== undefined });
       } catch {
         silent.add(id);
@@ -158,7 +169,8 @@ export function createRemovals(options: RemovalOptions): Removals {
   const isMass = (count: number, size: number, alone: Remembered | undefined): boolean => {
     if (count === 0) return false;
     // The only service there is goes when this process saw its tag come and go; else all of them is always a mass.
-    if (count >= size) return !(size === 1 && alone?.wasSeen === true && alone.answer !== undefined);
+    const sawTagGo = alone?.wasSeen === true && alone.answer !== undefined && alone.notAllowed === undefined;
+    if (count >= size) return !(size === 1 && sawTagGo);
     return count > limits.count && count > limits.share * size;
   };
 
@@ -204,7 +216,7 @@ export function createRemovals(options: RemovalOptions): Removals {
       const after = new Map<string, Held>();
       const goes: ModelVersionKey[] = [];
       const stays: HeldRemoval[] = [];
-      const hold = ({ key, live, id }: Remembered, reason: HoldReason): void => {
+      const hold = ({ key, live, id, notAllowed }: Remembered, reason: HoldReason): void => {
         const last = before.get(id);
         const since = last?.reason === reason && last.uid === live.metadata.uid ? last.since : time;
         const now = { reason, since, uid: live.metadata.uid };
@@ -213,7 +225,7 @@ export function createRemovals(options: RemovalOptions): Removals {
           released.add(live.metadata.uid);
         } else {
           after.set(id, now);
-          stays.push({ key, inferenceService: live.metadata.name, reason });
+          stays.push({ key, inferenceService: live.metadata.name, reason, isNotAllowed: notAllowed !== undefined });
         }
       };
       await inParallel(confirmed, CONCURRENCY, async one => {
@@ -234,11 +246,12 @@ export function createRemovals(options: RemovalOptions): Removals {
         }
       });
       // Without an answer nothing is confirmed and nothing is forgotten.
-      for (const { key, live } of candidates) {
+      for (const { key, live, notAllowed } of candidates) {
         const last = before.get(formatKey(key));
         if (last === undefined || !silent.has(formatKey(key))) continue;
         after.set(formatKey(key), last);
-        stays.push({ key, inferenceService: live.metadata.name, reason: last.reason });
+        const isNotAllowed = notAllowed !== undefined;
+        stays.push({ key, inferenceService: live.metadata.name, reason: last.reason, isNotAllowed });
       }
       held = after;
       return { released: goes, held: stays };

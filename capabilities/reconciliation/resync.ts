@@ -122,7 +122,7 @@ interface Differences extends Pick<ResyncReport, "tagged" | "managed"> {
   readonly outdated: readonly OutdatedService[];
   /** Services that have the form that they should have, and are not Ready in it yet. */
   readonly unfinished: readonly UnfinishedService[];
-  /** Services whose versions are not among the tagged ones. */
+  /** Services whose versions are not among the tagged ones, or are in a storage that is not allowed. */
   readonly unwanted: readonly Candidate[];
   /** Tagged versions whose services are on their way out. */
   readonly going: readonly Deletion[];
@@ -145,6 +145,7 @@ async function differences({
 }: Omit<ResyncOptions, "reconcile" | "reporter">): Promise<Differences> {
   const tagged = new Map((await mlflow.searchTagged(deployTagKey)).map(version => [formatKey(version), version]));
   const settled = new Set<string>();
+  const notAllowed = new Set<string>();
   const readiness = new Map<string, Readiness>();
   const unwanted: Candidate[] = [];
   const outdated: OutdatedService[] = [];
@@ -197,6 +198,11 @@ async function differences({
       const standing = await reconciler.standing(version, live).catch(() => undefined);
       if (standing === undefined || standing.kind === "different") return;
       settled.add(id);
+      if (standing.kind === "not allowed") {
+        // Nobody waits for it to take over either.
+        notAllowed.add(id);
+        unwanted.push({ key, live, notAllowed: version });
+      }
       if (standing.kind === "outdated") outdated.push({ key, live, differences: standing.differences });
       if (standing.kind !== "in place") return;
       const progress = rollout.progressOf(live);
@@ -206,7 +212,8 @@ async function differences({
   const different = [...tagged]
     .filter(([id]) => !settled.has(id))
     .map(([, { model, version }]): ModelVersionKey => ({ model, version }));
-  const wanted = (): Successor[] => [...tagged].map(([id, version]) => ({ version, service: readiness.get(id) }));
+  const wanted = (): Successor[] =>
+    [...tagged].filter(([id]) => !notAllowed.has(id)).map(([id, version]) => ({ version, service: readiness.get(id) }));
   const lists = { different, outdated, unfinished: notReady, unwanted, going, namesakes };
   return { tagged: tagged.size, managed, size, ...lists, wanted };
 }

@@ -37,8 +37,14 @@ export function describeHeld(
   }
   const isMass = reasons.includes("mass");
   const begin = isMass ? "Mass deletion held" : "Deletion held";
+  const notAllowed = removals.filter(({ isNotAllowed }) => isNotAllowed);
+  // Who narrowed the list by mistake must not have to guess.
+  const settings =
+    notAllowed.length === 0
+      ? ""
+      : `Of these, ${notAllowed.length} are in a storage that is not below any of MLFLOW_KSERVE_ALLOWED_STORAGE_URIS: check the list. `;
   const message =
-    `${begin}: ${removals.length} of ${managed} services are to be deleted and are kept for now (${why}): ${namesOf(services)}. ` +
+    `${begin}: ${removals.length} of ${managed} services are to be deleted and are kept for now (${why}): ${namesOf(services)}. ${settings}` +
     "Check that MLFLOW_KSERVE_MLFLOW_TRACKING_URI still leads to the MLflow that they were tagged in, that DEPLOY_TAG_KEY " +
     `is right, and that nobody emptied the registry. To let one go at once: kubectl delete inferenceservice -n ${namespace} NAME; ` +
     `to keep it for good: kubectl annotate inferenceservice -n ${namespace} NAME ${MANAGEMENT_ANNOTATION}=paused`;

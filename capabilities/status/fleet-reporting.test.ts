@@ -31,6 +31,7 @@ describe("createFleetReporter", () => {
       key: { model, version: "1" },
       inferenceService: `mlflow-${model}-v1`,
       reason: "mass" as const,
+      isNotAllowed: false,
     }));
     const { events, messages } = report(({ found }) => {
       found(resynced({ heldRemovals: removals }, 2));
@@ -42,6 +43,16 @@ describe("createFleetReporter", () => {
     ) as string;
     expect(messages).toEqual([message, "No deletion is held any more"]);
     expect(events).toEqual([{ type: "Warning", reason: "MassDeletionHeld", message }]);
+  });
+
+  it("names the setting when it is the storage that is not allowed", () => {
+    const held = { key: { model: "iris", version: "1" }, inferenceService: "mlflow-iris-v1", reason: "mass" as const };
+    const { messages } = report(({ found }) => {
+      found(resynced({ heldRemovals: [{ ...held, isNotAllowed: true }] }, 1));
+    });
+    expect(messages).toEqual([
+      expect.stringContaining("1 are in a storage that is not below any of MLFLOW_KSERVE_ALLOWED_STORAGE_URIS: check"),
+    ]);
   });
 
   it("tells a stopped rollout with its cause, and its end", () => {

@@ -88,7 +88,7 @@ describe.each([
     expect(ready.metadata.annotations["mlflow.source"]).toMatch(/^models:\/m-/);
     expect(ready.spec).toMatchObject({
       predictor: {
-        model: { storageUri: expect.stringMatching(/^s3:\/\/mlflow\/\d+\/models\/m-\w+\/artifacts$/) as string },
+        model: { storageUri: expect.stringMatching(/^s3:\/\/mlflow\/\d+\/models\/m-\w+\/artifacts\/$/) as string },
       },
     });
     await module.waitForLine("the log of it", has("InferenceService is Ready"));

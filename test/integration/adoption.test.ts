@@ -17,7 +17,7 @@ import { createNamespace, testKubectl } from "../testbed/namespaces";
 vi.setConfig({ testTimeout: 300_000 });
 
 const registry = openRegistry(inject("mlflowTrackingUri"));
-const storageUri = "s3://models/x";
+const storageUri = "s3://models/x/";
 
 /** Tagged versions with services that the FastAPI listener left. */
 interface LeftBehind {
@@ -136,7 +136,7 @@ describe("services that the FastAPI listener left", () => {
     await untilRolledOut(dry.services, 3);
     expect(await dry.listener.poll()).toMatchObject({ updated: 0, outdated: 3, failed: 0 });
     expect(await lookAt(dry)).toEqual(Array(3).fill("s3://models/elsewhere"));
-    expect(JSON.stringify(dry.logged)).toContain('storageUri: \\"s3://models/elsewhere\\" → \\"s3://models/x\\"');
+    expect(JSON.stringify(dry.logged)).toContain('storageUri: \\"s3://models/elsewhere\\" → \\"s3://models/x/\\"');
     await dry.listener.stop();
 
     const wet = await take({ ROLLOUT_MAX_UNAVAILABLE: "1" });

@@ -80,13 +80,13 @@ describe("a version whose source is a version of another model", () => {
     const name = inferenceServiceName({ model: production, version: "1" }, namespace);
     const storageUri = async (): Promise<unknown> => (await services.get(name))?.spec;
     expect(await listener.poll()).toMatchObject({ created: 1 });
-    expect(await storageUri()).toMatchObject({ predictor: { model: { storageUri: "s3://models/one" } } });
+    expect(await storageUri()).toMatchObject({ predictor: { model: { storageUri: "s3://models/one/" } } });
 
     // Else its second look might find what is made now.
     await listener.idle();
     for (const model of [production, staging]) await registry.deleteModel(model);
     await make("s3://models/two");
     expect(await listener.poll()).toMatchObject({ tagged: 1, managed: 1, created: 0, updated: 1, deleted: 0 });
-    expect(await storageUri()).toMatchObject({ predictor: { model: { storageUri: "s3://models/two" } } });
+    expect(await storageUri()).toMatchObject({ predictor: { model: { storageUri: "s3://models/two/" } } });
   });
 });

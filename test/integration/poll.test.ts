@@ -88,7 +88,7 @@ describe("the poll", () => {
 
     expect(await listener.poll()).toMatchObject({ created: 1, updated: 1, failed: 0 });
 
-    expect((await services.get(one))?.spec).toMatchObject({ predictor: { model: { storageUri: "s3://models/x" } } });
+    expect((await services.get(one))?.spec).toMatchObject({ predictor: { model: { storageUri: "s3://models/x/" } } });
     expect(await deployed()).toEqual(names);
   });
 

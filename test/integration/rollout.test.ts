@@ -17,7 +17,7 @@ const TIMEOUT = 240_000;
 vi.setConfig({ testTimeout: TIMEOUT + 60_000, hookTimeout: TIMEOUT });
 
 const COUNT = 20;
-const SOURCE = "s3://models/x";
+const SOURCE = "s3://models/x/";
 const registry = openRegistry(inject("mlflowTrackingUri"));
 const tag = uniqueModel("deploy");
 

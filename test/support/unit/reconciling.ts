@@ -1,5 +1,6 @@
 import type { LiveInferenceService } from "../../../capabilities/kserve/live-inference-service";
 import type { MlflowReader } from "../../../capabilities/mlflow/client";
+import type { StorageSettings } from "../../../capabilities/mlflow/storage-uri";
 import { createIsForeign } from "../../../capabilities/reconciliation/ownership";
 import { createReconciler } from "../../../capabilities/reconciliation/reconciler";
 import type { Reconciler } from "../../../capabilities/reconciliation/reconciler";
@@ -22,16 +23,22 @@ export interface Reconciling {
 /** What may go how, unless a test says otherwise: of few services a half, and suspicious ones after a minute. */
 export const LIMITS: RemovalLimits = { share: 0.5, count: 2, hold: 60_000, handover: 600_000 };
 
+/** Settings that a test changes. */
+export interface ReconcilingSettings {
+  readonly dryRun?: boolean;
+  readonly storage?: StorageSettings;
+}
+
 /** A reconciler between an MLflow with the usual tagged version and a cluster with these objects. */
 export function setUpReconciler(
   live: readonly LiveInferenceService[] = [],
   replaced: Partial<MlflowReader> = {},
-  dryRun = false,
+  settings: ReconcilingSettings = {},
 ): Reconciling {
   const mlflow = fakeMlflow(replaced);
   mlflow.put(modelVersion());
   const cluster = fakeCluster(...live);
-  return { mlflow, cluster, ...reconcilerBetween(mlflow, cluster, undefined, dryRun) };
+  return { mlflow, cluster, ...reconcilerBetween(mlflow, cluster, undefined, settings) };
 }
 
 /** The reconciler and the policy of removals between an MLflow and a cluster; `now` is the policy's clock. */
@@ -39,8 +46,9 @@ export function reconcilerBetween(
   mlflow: FakeMlflow,
   cluster: FakeCluster,
   now?: () => number,
-  dryRun = false,
+  settings: ReconcilingSettings = {},
 ): Pick<Reconciling, "reconciler" | "removals"> {
+  const { dryRun = false, storage = {} } = settings;
   const deployTagKey = "deploy";
   const siblings = createSiblingSearch(mlflow, cluster, deployTagKey);
   const isForeign = createIsForeign(true);
@@ -54,7 +62,7 @@ export function reconcilerBetween(
     isForeign,
     dryRun,
   };
-  return { removals, reconciler: createReconciler({ ...options, deployTagKey, storage: {} }) };
+  return { removals, reconciler: createReconciler({ ...options, deployTagKey, storage }) };
 }
 
 /** Changes the world between the reconciler's look and its next write. */
