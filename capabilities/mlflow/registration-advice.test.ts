@@ -1,21 +1,25 @@
 import { describe, expect, it } from "vitest";
 import { MlflowError } from "./errors";
+import type { MlflowErrorFacts } from "./errors";
+import { refusalOf } from "./refusals";
 import { adviceFor } from "./registration-advice";
 import type { RegistrationFailure } from "./registration-advice";
+import { INVALID_HOST, NOT_AUTHENTICATED } from "../../test/support/unit/recorded-answers";
 import type { DeliveryTest } from "./webhook-registration";
 
 const ABOUT = { name: "mlflow-kserve", url: "http://module.svc/webhook" };
 
-const refused = (message: string, code = "INVALID_PARAMETER_VALUE"): RegistrationFailure => ({
-  kind: "call",
-  step: "registration",
-  error: new MlflowError("refused", `POST /api/2.0/mlflow/webhooks was answered 400 ${code}: ${message}`, code),
-});
-const unexpected = (message: string): RegistrationFailure => ({
-  kind: "call",
-  step: "registration",
-  error: new MlflowError("unexpected", `GET /api/2.0/mlflow/webhooks ${message}`),
-});
+const call = (facts: MlflowErrorFacts, step: "registration" | "test" = "registration"): RegistrationFailure => {
+  const { status } = facts;
+  if (status === undefined)
+    return { kind: "call", step, error: new MlflowError("unreachable", "…", undefined, { facts }) };
+  const { kind, sentence } = refusalOf({ call: "GET /api/2.0/mlflow/webhooks", host: "mlflow:5000", ...facts, status });
+  return { kind: "call", step, error: new MlflowError(kind, sentence, facts.code, { facts }) };
+};
+const refused = (reason: string, code = "INVALID_PARAMETER_VALUE"): RegistrationFailure =>
+  call({ status: 400, code, reason });
+const page = (status: number, excerpt: string): RegistrationFailure =>
+  call({ status, contentType: "text/html", size: 207, excerpt });
 const undelivered = (error: string): RegistrationFailure => ({
   kind: "delivery",
   test: { success: false, response_body: "", error_message: `Failed to test webhook: ${error}` },
@@ -202,35 +206,40 @@ const CASES: [string, RegistrationFailure, cause: RegExp, cure: RegExp][] = [
   ],
   [
     "an MLflow without webhooks",
-    unexpected("was answered 404 without MLflow's error format"),
+    page(404, "404 Not Found Not Found The requested URL was not found on the server."),
     /has no webhooks/,
     /3\.3 or newer.*TRACKING_URI.*DISABLE_WEBHOOKS=true/,
   ],
   [
     "a file store",
-    unexpected("was answered 500 without MLflow's error format"),
+    page(500, "500 Internal Server Error Internal Server Error The server encountered an internal error"),
     /file store/,
     /--backend-store-uri.*DISABLE_WEBHOOKS=true/,
   ],
   [
     "a user who is no administrator",
-    {
-      kind: "call",
-      step: "registration",
-      error: new MlflowError("unauthorized", "GET /api/2.0/mlflow/webhooks was answered 403; check MLFLOW_…"),
-    },
+    page(403, "Permission denied"),
     /only its administrators/,
     /MLFLOW_TRACKING_USERNAME/,
   ],
+  ["wrong credentials", page(401, NOT_AUTHENTICATED), /does not know the user/, /check MLFLOW_TRACKING_USERNAME/],
   [
-    "wrong credentials",
-    {
-      kind: "call",
-      step: "registration",
-      error: new MlflowError("unauthorized", "GET … was answered 401; check MLFLOW_TRACKING_USERNAME and …"),
-    },
-    /answered 401/,
-    /check MLFLOW_TRACKING_USERNAME/,
+    "a host name that MLflow does not know",
+    call({ status: 403, contentType: "text/plain", excerpt: INVALID_HOST }),
+    /refuses to be called as mlflow:5000/,
+    /add mlflow:5000 to MLFLOW_SERVER_ALLOWED_HOSTS on the MLflow server/,
+  ],
+  [
+    "a mesh that forbids it",
+    call({ status: 403, contentType: "text/plain", excerpt: "RBAC: access denied", server: "envoy" }),
+    /service mesh forbids/,
+    /AuthorizationPolicy/,
+  ],
+  [
+    "a 404 of an ingress",
+    call({ status: 404, contentType: "text/plain", excerpt: "default backend - 404" }),
+    /ingress that knows no mlflow:5000/,
+    /MLFLOW_KSERVE_MLFLOW_TRACKING_URI/,
   ],
   [
     "a webhook that others delete",
@@ -240,11 +249,7 @@ const CASES: [string, RegistrationFailure, cause: RegExp, cure: RegExp][] = [
   ],
   [
     "a test call that never ends",
-    {
-      kind: "call",
-      step: "test",
-      error: new MlflowError("unreachable", "MLflow cannot be reached: POST …: no complete answer within 10000 ms; …"),
-    },
+    call({ timedOut: true }, "test"),
     /did not end its test delivery in time/,
     /NetworkPolicy/,
   ],
@@ -252,7 +257,7 @@ const CASES: [string, RegistrationFailure, cause: RegExp, cure: RegExp][] = [
     "MLflow being down",
     {
       kind: "call",
-      step: "registration",
+      step: "test",
       error: new MlflowError("unreachable", "MLflow cannot be reached: connect ECONNREFUSED; check that it runs and …"),
     },
     /cannot be reached/,

@@ -1,5 +1,7 @@
 import { messageOf } from "../observability/logging";
 import { MlflowError } from "./errors";
+import type { MlflowErrorFacts } from "./errors";
+import { TRACKING_URI_SETTING } from "./refusals";
 import type { DeliveryTest } from "./webhook-registration";
 
 /** Why MLflow's webhook is not registered, or not known to work. */
@@ -119,31 +121,53 @@ function adviceAboutDelivery(test: DeliveryTest, about: AdviceContext): string {
   return `what answers at ${about.url} (with ${status}) is not this module: check host and path in ${URL_SETTING} (it must lead to /webhook), and what stands between MLflow and this module`;
 }
 
-function adviceAboutCall(step: "registration" | "test", error: unknown, about: AdviceContext): string {
-  const text = messageOf(error);
-  if (!(error instanceof MlflowError)) return shortened(text);
-  if (error.kind === "unreachable") {
-    return step === "test" && text.includes("no complete answer within")
-      ? `MLflow did not end its test delivery in time, most likely because it gets no connection to ${about.url}: check ${URL_SETTING}, and that a NetworkPolicy or firewall lets MLflow through`
-      : shortened(text);
-  }
-  if (error.kind === "unauthorized") {
-    return text.includes("answered 403")
-      ? `MLflow lets only its administrators manage webhooks: make the user of MLFLOW_TRACKING_USERNAME one, or register the webhook ${about.name} by hand and leave out ${URL_SETTING}`
-      : shortened(text);
-  }
-  if (error.code === "RESOURCE_DOES_NOT_EXIST") {
-    return `the webhook ${about.name} was deleted in MLflow while it was being tested: when another installation has the same name, set MLFLOW_KSERVE_MLFLOW_WEBHOOK_NAME`;
-  }
-  if (error.code === undefined && text.includes("answered 404")) {
-    return "this MLflow has no webhooks: update it to 3.3 or newer, or correct MLFLOW_KSERVE_MLFLOW_TRACKING_URI, or set MLFLOW_KSERVE_DISABLE_WEBHOOKS=true";
-  }
-  if (error.code === undefined && text.includes("answered 500")) {
-    return "MLflow failed at its webhooks, as it does with a file store: give the MLflow server a database (--backend-store-uri), or set MLFLOW_KSERVE_DISABLE_WEBHOOKS=true; its own log says more";
-  }
-  if (text.includes(KEY))
-    return `MLflow cannot keep a webhook's secret: set ${KEY} on the MLflow server to ${FIXED_KEY}`;
-  return adviceAboutText(text, about);
+type Call = Pick<MlflowError, "kind" | "code" | "facts"> & { readonly step: "registration" | "test" };
+
+/** What a failed call means for webhooks alone; the first that matches counts. Every other failure says itself what it is. */
+const ABOUT_CALLS: readonly (readonly [matches: (call: Call) => boolean, advice: (about: AdviceContext) => string])[] =
+  [
+    [
+      ({ step, facts }) => step === "test" && facts.timedOut === true,
+      ({ url }) =>
+        `MLflow did not end its test delivery in time, most likely because it gets no connection to ${url}: check ${URL_SETTING}, and that a NetworkPolicy or firewall lets MLflow through`,
+    ],
+    [
+      ({ kind, facts }) => kind === "unauthorized" && facts.status === 403,
+      ({ name }) =>
+        `MLflow lets only its administrators manage webhooks: make the user of MLFLOW_TRACKING_USERNAME one, or register the webhook ${name} by hand and leave out ${URL_SETTING}`,
+    ],
+    [
+      ({ code }) => code === "RESOURCE_DOES_NOT_EXIST",
+      ({ name }) =>
+        `the webhook ${name} was deleted in MLflow while it was being tested: when another installation has the same name, set MLFLOW_KSERVE_MLFLOW_WEBHOOK_NAME`,
+    ],
+    [
+      ({ facts }) => facts.status === 404 && isFromMlflow(facts),
+      () =>
+        `this MLflow has no webhooks: update it to 3.3 or newer, or correct ${TRACKING_URI_SETTING}, or set MLFLOW_KSERVE_DISABLE_WEBHOOKS=true`,
+    ],
+    [
+      ({ facts }) => facts.status === 500 && isFromMlflow(facts),
+      () =>
+        "MLflow failed at its webhooks, as it does with a file store: give the MLflow server a database (--backend-store-uri), or set MLFLOW_KSERVE_DISABLE_WEBHOOKS=true; its own log says more",
+    ],
+    [
+      ({ facts }) => facts.reason?.includes(KEY) === true,
+      () => `MLflow cannot keep a webhook's secret: set ${KEY} on the MLflow server to ${FIXED_KEY}`,
+    ],
+  ];
+
+function adviceAboutCall(step: Call["step"], error: unknown, about: AdviceContext): string {
+  if (!(error instanceof MlflowError)) return shortened(messageOf(error));
+  const { kind, code, facts } = error;
+  const known = ABOUT_CALLS.find(([matches]) => matches({ kind, code, facts, step }));
+  if (known) return known[1](about);
+  return code === undefined ? shortened(error.message) : adviceAboutText(facts.reason ?? error.message, about);
+}
+
+/** Pages that MLflow's web framework makes for what MLflow does not handle itself. */
+function isFromMlflow({ code, excerpt = "" }: MlflowErrorFacts): boolean {
+  return code === undefined && /^(404 Not Found Not Found|(500 )?Internal Server Error)/.test(excerpt);
 }
 
 function adviceAboutText(text: string, about: AdviceContext): string {

@@ -78,20 +78,20 @@ describe("an answer that cannot be relied on", () => {
   it.each([
     [
       "an HTML page",
-      text(200, "text/html", "<html>Sign in</html>"),
-      /20 bytes \(text\/html\) that are not JSON; check that MLFLOW_KSERVE_MLFLOW_TRACKING_URI/,
+      text(200, "text/html", "<html>Hello</html>"),
+      /18 bytes \(text\/html, "Hello"\) that are not JSON; check that MLFLOW_KSERVE_MLFLOW_TRACKING_URI/,
     ],
     [
       "truncated JSON",
       text(200, "application/json", '{"model_version": {'),
-      /19 bytes \(application\/json\) that are not JSON/,
+      /19 bytes \(application\/json, ".*"\) that are not JSON/,
     ],
     ["nothing", text(200, "application/json", ""), /0 bytes \(application\/json\) that are not JSON/],
-    ["503 with an HTML page", text(503, "text/html", "<html>"), /was answered 503 without MLflow's error format$/],
-    ["404 with an HTML page", text(404, "text/html", "<html>"), /was answered 404 without MLflow's error format$/],
-    ["404 with other JSON", json(404, { detail: "Not Found" }), /was answered 404 without MLflow's error format$/],
-    ["429 with text", text(429, "text/plain", "slow down"), /was answered 429 without MLflow's error format$/],
-    ["201", json(201, { model_version: {} }), /was answered 201 without MLflow's error format$/],
+    ["503 with an HTML page", text(503, "text/html", "<html>"), /was answered 503 without MLflow's error format /],
+    ["404 with an HTML page", text(404, "text/html", "<html>"), /was answered 404 without MLflow's error format /],
+    ["404 with other JSON", json(404, { detail: "Not Found" }), /was answered 404 without MLflow's error format /],
+    ["429 with text", text(429, "text/plain", "slow down"), /was answered 429 by a limit of what stands before MLflow/],
+    ["201", json(201, { model_version: {} }), /was answered 201 without MLflow's error format /],
     [
       "500 in MLflow's format",
       json(500, { error_code: "INTERNAL_ERROR", message: "db" }),
@@ -121,18 +121,15 @@ describe("an answer that cannot be relied on", () => {
     });
     expect(error.kind).toBe("unexpected");
     expect(error.message).toBe(
-      `GET ${PATH} was redirected to https://sso.example.com/login; set MLFLOW_KSERVE_MLFLOW_TRACKING_URI to MLflow's final address`,
+      `GET ${PATH} was redirected to https://sso.example.com/login; set MLFLOW_KSERVE_MLFLOW_TRACKING_URI to MLflow's final address, one before which nobody has to sign in`,
     );
   });
 
-  it.each([401, 403])("is unauthorized with %i, whatever its form", async status => {
-    for (const answer of [text(status, "text/plain", "no"), json(status, { error_code: "PERMISSION_DENIED" })]) {
-      const error = await failure(answer);
-      expect(error.kind).toBe("unauthorized");
-      expect(error.message).toContain(
-        `answered ${status}; check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD`,
-      );
-    }
+  // Other forms of 401 and 403: refusals.test.ts.
+  it.each([401, 403])("is unauthorized with %i in MLflow's own format", async status => {
+    const error = await failure(json(status, { error_code: "PERMISSION_DENIED", message: "no" }));
+    expect(error).toMatchObject({ kind: "unauthorized", code: "PERMISSION_DENIED", facts: { status, reason: "no" } });
+    expect(error.message).toContain(`answered ${status} PERMISSION_DENIED: no; `);
   });
 
   it("is refused when MLflow says so in its own format", async () => {
@@ -149,6 +146,8 @@ describe("an answer that cannot be relied on", () => {
   ])("is none when it %s", async (_, answer, deadline, message) => {
     const error = await failure(answer, deadline);
     expect(error.kind).toBe("unreachable");
+    expect(error.facts).toMatchObject({ call: `GET ${PATH}`, timedOut: message.source.startsWith("no complete") });
+    expect(error.facts.status).toBeUndefined();
     expect(error.message).toMatch(/^MLflow cannot be reached: GET http:\/\/127\.0\.0\.1:\d+\/api/);
     expect(error.message).toMatch(message);
     expect(error.message).toMatch(/; check that it runs and MLFLOW_KSERVE_MLFLOW_TRACKING_URI$/);

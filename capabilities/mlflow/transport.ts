@@ -4,11 +4,21 @@ import * as z from "zod";
 import { NoAnswerError, sendRequest } from "../support/http-client";
 import type { HttpAnswer } from "../support/http-client";
 import { MlflowError } from "./errors";
+import type { MlflowErrorFacts } from "./errors";
+import { refusalOf, TRACKING_URI_SETTING } from "./refusals";
+import type { AnswerFacts } from "./refusals";
 
 const API_PATH = "/api/2.0/mlflow/";
 
 /** A page of a search is at most a few megabytes; what is larger is no answer of MLflow's. */
 const MAXIMUM_ANSWER_SIZE = 64 * 1024 * 1024;
+
+/** Bytes of a refusal's body that are looked at for {@link MlflowErrorFacts.excerpt}, and its characters. */
+const LOOKED_AT = 8 * 1024;
+const EXCERPT = 300;
+
+/** What is known of a call before it is sent. */
+type CallFacts = Pick<MlflowErrorFacts, "call" | "host">;
 
 const errorAnswer = z.object({ error_code: z.string(), message: z.string().default("") });
 
@@ -53,6 +63,7 @@ export function createMlflowTransport(options: MlflowTransportOptions): MlflowTr
     url.pathname = prefix + call.path;
     for (const [name, value] of Object.entries(call.query ?? {})) url.searchParams.set(name, value);
     const body = call.body === undefined ? undefined : JSON.stringify(call.body);
+    const facts: CallFacts = { call: `${call.method} ${url.pathname}`, host: url.host };
     const answer = await sendRequest({
       url,
       method: call.method,
@@ -68,18 +79,18 @@ export function createMlflowTransport(options: MlflowTransportOptions): MlflowTr
       deadline: options.deadline,
       maximumBodySize: MAXIMUM_ANSWER_SIZE,
     }).catch((error: unknown) => {
-      if (error instanceof NoAnswerError) {
-        throw new MlflowError(
-          "unreachable",
-          `MLflow cannot be reached: ${error.message}; check that it runs and MLFLOW_KSERVE_MLFLOW_TRACKING_URI`,
-          undefined,
-          { cause: error },
-        );
-      }
-      throw error;
+      throw error instanceof NoAnswerError ? unreachable(error, facts) : error;
     });
-    return interpret(answer, `${call.method} ${url.pathname}`);
+    return interpret(answer, facts, authorization);
   };
+}
+
+function unreachable(error: NoAnswerError, facts: CallFacts): MlflowError {
+  const message = `MLflow cannot be reached: ${error.message}; check that it runs and ${TRACKING_URI_SETTING}`;
+  return new MlflowError("unreachable", message, undefined, {
+    cause: error,
+    facts: { ...facts, timedOut: error.timedOut },
+  });
 }
 
 /**
@@ -114,41 +125,42 @@ function percentDecoded(text: string): string {
   }
 }
 
-function interpret(answer: HttpAnswer, where: string): unknown {
-  const { status, headers, body } = answer;
+function interpret(answer: HttpAnswer, call: CallFacts, authorization: string | undefined): unknown {
+  const { status, body } = answer;
   const json = parseJson(body);
-  if (status === 200) {
-    if (json === undefined) {
-      const type = headers["content-type"] ?? "no content type";
-      throw new MlflowError(
-        "unexpected",
-        `${where} was answered with ${body.length} bytes (${type}) that are not JSON; check that MLFLOW_KSERVE_MLFLOW_TRACKING_URI points at MLflow itself`,
-      );
-    }
-    return json;
-  }
-  if (status >= 300 && status < 400) {
-    throw new MlflowError(
-      "unexpected",
-      `${where} was redirected to ${withoutQuery(headers.location) ?? "nowhere"}; set MLFLOW_KSERVE_MLFLOW_TRACKING_URI to MLflow's final address`,
-    );
-  }
+  if (status === 200 && json !== undefined) return json;
   const failure = errorAnswer.safeParse(json);
-  if (status === 401 || status === 403) {
-    throw new MlflowError(
-      "unauthorized",
-      `${where} was answered ${status}; check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN`,
-      failure.data?.error_code,
-    );
-  }
-  if (failure.success) {
-    throw new MlflowError(
-      status >= 400 && status < 500 ? "refused" : "unexpected",
-      `${where} was answered ${status} ${failure.data.error_code}: ${failure.data.message}`,
-      failure.data.error_code,
-    );
-  }
-  throw new MlflowError("unexpected", `${where} was answered ${status} without MLflow's error format`);
+  const { error_code: code, message: reason } = failure.data ?? {};
+  const facts = { ...call, ...factsOf(answer, authorization), code, reason };
+  const { kind, sentence } = refusalOf(facts);
+  throw new MlflowError(kind, sentence, code, { facts });
+}
+
+function factsOf({ status, headers, body }: HttpAnswer, authorization: string | undefined): AnswerFacts {
+  const { location } = headers;
+  return {
+    status,
+    contentType: headers["content-type"]?.split(";")[0]?.trim().toLowerCase(),
+    size: body.length,
+    excerpt: excerptOf(body, authorization),
+    server: [headers.server ?? []].flat()[0],
+    challenged: headers["www-authenticate"] !== undefined,
+    location: withoutQuery(location),
+  };
+}
+
+/**
+ * How a body begins, without its markup. A page of a proxy for debugging may repeat what we sent: our credentials go.
+ */
+function excerptOf(body: Buffer, authorization: string | undefined): string {
+  const text = body
+    .subarray(0, LOOKED_AT)
+    .toString("utf8")
+    .replace(/<(style|script)\b.*?(<\/\1\s*>|$)|<!--.*?-->|<[^>]*>?/gis, " ")
+    .replace(/\s+/g, " ")
+    .trim();
+  const credentials = authorization?.replace(/^\S+ /, "") ?? "";
+  return (credentials === "" ? text : text.replaceAll(credentials, "***")).slice(0, EXCERPT);
 }
 
 /** A sign-in page's address carries the state of the sign-in behind its question mark. */

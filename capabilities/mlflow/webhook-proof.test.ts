@@ -8,8 +8,9 @@ import type { Tally } from "./webhook-proof";
 const WEBHOOK = { id: "1", name: "mlflow-kserve", url: "https://module/webhook" };
 const LIST: MlflowCall = { method: "GET", path: "webhooks" };
 
-const unreadable = (): MlflowError =>
-  new MlflowError("unexpected", "GET /api was answered 500 INTERNAL_ERROR: ", "INTERNAL_ERROR");
+const internalError = (reason: string): MlflowError =>
+  new MlflowError("unexpected", `was answered 500: ${reason}`, "INTERNAL_ERROR", { facts: { status: 500, reason } });
+const unreadable = (): MlflowError => internalError("");
 const result = (status: number, body: unknown): unknown => ({
   result: { success: status < 400, response_status: status, response_body: JSON.stringify(body) },
 });
@@ -36,7 +37,7 @@ function emptyTally(): Tally {
 describe("isUnreadable", () => {
   it.each([
     [unreadable(), true],
-    [new MlflowError("unexpected", "was answered 500 INTERNAL_ERROR: database is locked", "INTERNAL_ERROR"), false],
+    [internalError("database is locked"), false],
     [new MlflowError("unexpected", "was answered 500 without MLflow's error format"), false],
     [new Error("INTERNAL_ERROR: "), false],
   ])("of %o is %s", (error, expected) => {

@@ -15,7 +15,7 @@ export interface Tally {
  * MLflow's answer. Every call that reads the webhook's row fails so: list, get, update, delete and test.
  */
 export function isUnreadable(error: unknown): boolean {
-  return error instanceof MlflowError && error.code === "INTERNAL_ERROR" && /INTERNAL_ERROR: *$/.test(error.message);
+  return error instanceof MlflowError && error.code === "INTERNAL_ERROR" && error.facts.reason?.trim() === "";
 }
 
 /**

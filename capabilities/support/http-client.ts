@@ -23,9 +23,13 @@ export interface HttpAnswer {
 
 /** No complete answer came back: nothing is known about what the server did with the request. */
 export class NoAnswerError extends Error {
-  constructor(message: string, options?: ErrorOptions) {
+  /** The deadline passed; otherwise the connection failed, or the answer was too large. */
+  readonly timedOut: boolean;
+
+  constructor(message: string, options?: ErrorOptions & { readonly timedOut?: boolean }) {
     super(message, options);
     this.name = "NoAnswerError";
+    this.timedOut = options?.timedOut === true;
   }
 }
 
@@ -66,7 +70,7 @@ function sendOnce(request: HttpRequest): Promise<HttpAnswer> {
     return Promise.reject(new NoAnswerError(`${where}: ${messageOf(error)}`, { cause: error }));
   }
   const timer = setTimeout(() => {
-    const tooSlow = new NoAnswerError(`${where}: no complete answer within ${deadline} ms`);
+    const tooSlow = new NoAnswerError(`${where}: no complete answer within ${deadline} ms`, { timedOut: true });
     // A request that still waits for a connection of the agent tells of its end only when it gets one.
     fail(tooSlow);
     sent.destroy(tooSlow);

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { copyFileSync, existsSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { LOOPBACK, loopbackName } from "./host-name";
 import { freePort } from "./ports";
 import { checkPrerequisites } from "./prerequisites";
 import { answersOk } from "./probe";
@@ -20,6 +21,8 @@ export interface MlflowOptions {
   readonly database?: string;
   /** Where it puts artifacts: a URI; a folder of its own when left out. */
   readonly artifactsDestination?: string;
+  /** A free one when left out. */
+  readonly port?: number;
   /** Further arguments of `mlflow server`. */
   readonly arguments?: readonly string[];
   /** Server processes; MLflow's default, four, when left out. */
@@ -29,7 +32,10 @@ export interface MlflowOptions {
 
 /** An MLflow server that answers. */
 export interface MlflowServer {
-  /** Its base URL, http://127.0.0.1:<port>. */
+  /**
+   * Its base URL, http://<name>:<port>: by a name where the machine has one that leads to loopback, as MLflow is called in a
+   * cluster, and MLflow is told to allow it. http://127.0.0.1:<port> where not, or where the options say what is allowed.
+   */
   readonly trackingUri: string;
   readonly part: Part;
   /** File with all that it writes. */
@@ -81,10 +87,11 @@ export async function startMlflowServer(
     environment,
     workers,
     ...options
-  }: Pick<MlflowOptions, "environment" | "arguments" | "workers" | "database" | "artifactsDestination">,
+  }: Pick<MlflowOptions, "environment" | "arguments" | "workers" | "database" | "artifactsDestination" | "port">,
 ): Promise<MlflowServer> {
-  const port = await freePort();
-  const trackingUri = `http://127.0.0.1:${port}`;
+  const port = options.port ?? (await freePort());
+  const host = environment?.MLFLOW_SERVER_ALLOWED_HOSTS === undefined ? await loopbackName() : LOOPBACK;
+  const trackingUri = `http://${host}:${port}`;
   // Copied only now: a server that is started again goes on with what it had.
   const database = options.database ?? join(run.directory, "mlflow.db");
   if (!existsSync(database) && existsSync(emptyDatabaseOf(python))) copyFileSync(emptyDatabaseOf(python), database);
@@ -100,7 +107,7 @@ export async function startMlflowServer(
       ...(workers === undefined ? [] : ["--workers", String(workers)]),
       ...(options.arguments ?? []),
     ],
-    environment: { ...mlflowEnvironment(), PATH: pathWith(dirname(python)), ...environment },
+    environment: { ...mlflowEnvironment(), ...hostPolicy(host, port), PATH: pathWith(dirname(python)), ...environment },
     directory: run.directory,
     logName,
     isReady: () => answersOk(`${trackingUri}/health`),
@@ -108,6 +115,18 @@ export async function startMlflowServer(
   };
   const part = await run.start(definition);
   return { trackingUri, part, logFile: join(run.logDirectory, `${logName}.log`) };
+}
+
+/**
+ * As README.md says to set it where MLflow is called by a name. Some tests put a proxy before MLflow, by its address. The
+ * web page sends its Origin along, and MLflow takes no change from one that it was not told of.
+ */
+function hostPolicy(host: string, port: number): Record<string, string> {
+  if (host === LOOPBACK) return {};
+  return {
+    MLFLOW_SERVER_ALLOWED_HOSTS: `${host}:${port},localhost:*,127.0.0.1:*`,
+    MLFLOW_SERVER_CORS_ALLOWED_ORIGINS: `http://${host}:${port}`,
+  };
 }
 
 /** What an MLflow server needs in order to deliver webhooks to this machine, as a fresh set of variables. */
