@@ -28,6 +28,7 @@ const REJECTIONS = [
   ...["unsupported_media_type", "missing_header", "too_large", "unauthenticated", "malformed"],
   ...["overloaded", "shutting_down"],
 ] as const;
+const DELIVERY_RESULTS = ["success", "ignored", "refused", "rejected", "error"] as const;
 const STATES = ["Ready", "NotReady", "Pending", "Deleting"] as const;
 const MODES: readonly Mode[] = ["starting", "webhook", "polling", "fallback"];
 
@@ -37,6 +38,13 @@ const PROCESSING_BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30
 const READY_BUCKETS = [1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600];
 
 export type RejectionReason = (typeof REJECTIONS)[number];
+
+/**
+ * How a delivery was answered: `success` and `ignored` with 200, the latter where it does not concern deployments;
+ * `refused` with 409 or 422, since the version cannot be served as it is; `rejected` with another 4xx, before it was
+ * looked into; `error` with 429 or 5xx, after which MLflow tries again.
+ */
+export type DeliveryResult = (typeof DELIVERY_RESULTS)[number];
 
 /** InferenceServices by state. */
 export type ServiceCounts = Readonly<Record<(typeof STATES)[number], number>>;
@@ -53,7 +61,9 @@ export interface FleetCounts {
 
 /** What the module tells a Prometheus. None of these throws. */
 export interface Metrics {
-  /** A delivery that MLflow signed; entity and action as the event has them. */
+  /** A delivery is being answered. Not for MLflow's test deliveries. */
+  deliveryAnswered: (result: DeliveryResult) => void;
+  /** A delivery that MLflow signed, test deliveries excepted; entity and action as the event has them. */
   eventReceived: (entity: string, action: string) => void;
   /** A delivery that was not looked into. */
   deliveryRejected: (reason: RejectionReason) => void;
@@ -76,7 +86,7 @@ export interface Metrics {
   fleet: (counts: FleetCounts) => void;
   /** Services of ours that were found in other namespaces than KUBE_NAMESPACE. */
   servicesElsewhere: (count: number) => void;
-  /** Seconds until a new service was Ready, from its creation, which follows the tag at once. */
+  /** Seconds until a new service was Ready, from its creation: not from the tag, whose moment MLflow does not keep. */
   tagToReady: (seconds: number) => void;
   setMode: (mode: Mode) => void;
   /** Asked at each scrape: model versions that wait or are worked on. */
@@ -94,7 +104,13 @@ export function createMetrics(): Metrics {
   const counter = <T extends string>(name: string, help: string, labelNames: T[]): Counter<T> =>
     new Counter({ name, help, labelNames, registers });
 
-  const events = counter("webhook_events_total", "Signed deliveries by entity and action.", ["entity", "action"]);
+  const answered = counter("webhook_deliveries_total", "Deliveries answered, by result; no test deliveries.", [
+    "result",
+  ]);
+  const events = counter("webhook_events_total", "Signed deliveries by entity and action; no test deliveries.", [
+    "entity",
+    "action",
+  ]);
   const rejected = counter("webhook_deliveries_rejected_total", "Deliveries that were not looked into, by reason.", [
     "reason",
   ]);
@@ -116,7 +132,7 @@ export function createMetrics(): Metrics {
   });
   const ready = new Histogram({
     name: "tag_to_ready_duration_seconds",
-    help: "Time from the creation of an InferenceService, which follows the tag at once, to its first Ready.",
+    help: "Time from the creation of an InferenceService to its first Ready; what went before, from the tag, is not in it.",
     buckets: READY_BUCKETS,
     registers,
   });
@@ -159,6 +175,7 @@ export function createMetrics(): Metrics {
   // Present from the start: what is counted for the first time would else be no increase.
   for (const action of TAG_ACTIONS) events.inc({ entity: "model_version_tag", action }, 0);
   events.inc({ entity: "model_version", action: "created" }, 0);
+  for (const result of DELIVERY_RESULTS) answered.inc({ result }, 0);
   for (const reason of REJECTIONS) rejected.inc({ reason }, 0);
   for (const kind of MLFLOW_ERRORS) mlflowErrors.inc({ kind }, 0);
   for (const reason of KUBERNETES_ERRORS) kubernetesErrors.inc({ reason }, 0);
@@ -170,6 +187,9 @@ export function createMetrics(): Metrics {
   setMode("starting");
 
   return {
+    deliveryAnswered: result => {
+      answered.inc({ result });
+    },
     eventReceived: (entity, action) => {
       events.inc({ entity: known(ENTITIES, entity), action: known(ACTIONS, action) });
     },

@@ -1,11 +1,13 @@
 import { spawnSync } from "node:child_process";
 import { describe, expect, inject, it, onTestFinished } from "vitest";
+import { webhooksOf } from "../../capabilities/mlflow/webhook-registration";
 import { createMetrics } from "../../capabilities/observability/metrics";
 import { startListener, uniqueModel } from "../support/listener-fixture";
 import type { RunningListener } from "../support/listener-fixture";
 import { openRegistry } from "../support/mlflow-registry";
 import { startPrometheus } from "../support/prometheus";
 import { waitFor } from "../support/waiting";
+import { keep, transportTo } from "../support/webhook-modes";
 import { prometheusPrograms } from "../testbed/prometheus";
 
 const registry = openRegistry(inject("mlflowTrackingUri"));
@@ -59,6 +61,7 @@ describe("GET /metrics", () => {
       "reconcile_queue_depth",
       "tag_to_ready_duration_seconds",
       "webhook_deliveries_rejected_total",
+      "webhook_deliveries_total",
       "webhook_events_total",
       "webhook_processing_duration_seconds",
     ]);
@@ -80,11 +83,42 @@ describe("GET /metrics", () => {
     expect(text).toContain('webhook_events_total{entity="model_version_tag",action="set"} 1\n');
     expect(text).toContain('webhook_events_total{entity="other",action="other"} 1\n');
     expect(text).toContain('webhook_deliveries_rejected_total{reason="unauthenticated"} 1\n');
+    for (const result of ["success", "ignored", "rejected"])
+      expect(text).toContain(`webhook_deliveries_total{result="${result}"} 1\n`);
     expect(text).toContain("webhook_processing_duration_seconds_count 1\n");
     expect(text).toContain('inference_service_operations_total{operation="create",status="success"} 1\n');
     expect(text).toMatch(/^poll_last_success_timestamp_seconds \d+/m);
     expect(text).toMatch(/^reconcile_queue_depth \d+$/m);
     expect(text).not.toMatch(/made-up|counted-/);
+  });
+
+  it("counts no test delivery of MLflow's, of whatever event", async () => {
+    const running = await startListener();
+    const transport = transportTo(inject("mlflowTrackingUri"));
+    const name = uniqueModel("tested");
+    const { reaches } = keep({
+      transport,
+      url: `${running.url}/webhook`,
+      name,
+      startupTimeout: 30,
+    });
+    await reaches("webhook");
+    const [webhook] = await webhooksOf(transport, { name, url: `${running.url}/webhook` });
+    const path = `webhooks/${webhook?.webhook_id ?? ""}`;
+    onTestFinished(() => transport({ method: "DELETE", path }).then(() => undefined));
+    for (const [entity, action] of [
+      ["MODEL_VERSION", "CREATED"],
+      ["MODEL_VERSION_TAG", "DELETED"],
+      ["MODEL_VERSION_ALIAS", "CREATED"],
+      ["MODEL_VERSION_ALIAS", "DELETED"],
+      ["REGISTERED_MODEL", "CREATED"],
+    ]) {
+      const answer = await transport({ method: "POST", path: `${path}/test`, body: { event: { entity, action } } });
+      expect(answer).toMatchObject({ result: { success: true, response_status: 200 } });
+    }
+
+    expect(running.logged.filter(({ message }) => message === "Delivery ignored").length).toBeGreaterThanOrEqual(13);
+    expect(await metricsOf(running)).not.toMatch(/^webhook_(deliveries|events)_total\S* [1-9]/m);
   });
 
   it("counts the failures of MLflow, but not what is only not there", async () => {

@@ -64,6 +64,35 @@ describe("a delivery about the deploy tag", () => {
   });
 });
 
+describe("what is counted", () => {
+  it.each<[string, Parameters<typeof setUpDeliveries>[0], Parameters<ReturnType<typeof setUpDeliveries>["deliver"]>]>([
+    ["success", {}, []],
+    ["ignored", {}, [JSON.stringify({ ...EVENT, data: { ...EVENT.data, key: "stage" } })]],
+    ["refused", { reconcile: () => Promise.reject(new RefusedError("dbfs")) }, []],
+    ["error", { reconcile: () => Promise.reject(new MlflowError("unreachable", "no answer")) }, []],
+    ["error", { request: { closing: true } }, []],
+    ["error", { maximumUnderWay: 0 }, []],
+    ["rejected", { secrets: () => ["another"] }, []],
+    ["rejected", {}, ["{}"]],
+  ])("is %s, at the answer", async (result, setup, delivery) => {
+    const { deliver, counted } = setUpDeliveries(setup);
+    await deliver(...delivery);
+    expect(await counted("webhook_deliveries_total")).toEqual([`webhook_deliveries_total{result="${result}"} 1`]);
+  });
+
+  // The examples of mlflow/webhooks/types.py.
+  it.each([
+    ["model_version_tag", "set", { name: "example_model", version: "1", key: "example_key", value: "example_value" }],
+    ["model_version_tag", "deleted", { name: "example_model", version: "1", key: "example_key" }],
+    ["model_version", "created", { name: "example_model", version: "1", tags: { example_key: "example_value" } }],
+    ["model_version_alias", "created", { name: "example_model", alias: "example_alias", version: "1" }],
+  ])("is no test delivery of MLflow's: %s %s", async (entity, action, data) => {
+    const { deliver, counted } = setUpDeliveries();
+    expect((await deliver(JSON.stringify({ ...EVENT, entity, action, data }))).status).toBe(200);
+    expect(await counted("webhook_")).toEqual([]);
+  });
+});
+
 describe("a delivery that failed", () => {
   // What each failure is answered with is decided, and tried, in failures.ts.
   it.each([

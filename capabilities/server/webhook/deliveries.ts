@@ -1,7 +1,7 @@
 import type { ModelVersionKey } from "../../support/model-version-key";
 import { limitWarnings } from "../../observability/limited-warnings";
 import type { Log } from "../../observability/logging";
-import type { Metrics, RejectionReason } from "../../observability/metrics";
+import type { DeliveryResult, Metrics, RejectionReason } from "../../observability/metrics";
 import { describeFailure } from "../../reconciliation/failures";
 import type { Outcome } from "../../reconciliation/reconciler";
 import { busyAnswer, errorAnswer, shuttingDown } from "../answers";
@@ -29,7 +29,7 @@ export interface DeliveryOptions {
   readonly log: Log;
   /** Deliveries about the deploy tag that are worked on at once; further ones are answered 429. */
   readonly maximumUnderWay?: number | undefined;
-  readonly metrics?: Pick<Metrics, "eventReceived" | "deliveryRejected" | "processed"> | undefined;
+  readonly metrics?: Pick<Metrics, "eventReceived" | "deliveryAnswered" | "deliveryRejected" | "processed"> | undefined;
 }
 
 /**
@@ -54,6 +54,7 @@ export function createDeliveryHandler(options: DeliveryOptions): (request: HttpR
     };
     const reject = (answer: JsonAnswer, reason: RejectionReason): JsonAnswer => {
       metrics?.deliveryRejected(reason);
+      metrics?.deliveryAnswered(resultOf(answer.status));
       warn({ ...about, status: answer.status, cause: answer.body.message }, "Delivery refused");
       return answer;
     };
@@ -84,8 +85,10 @@ export function createDeliveryHandler(options: DeliveryOptions): (request: HttpR
 
     const event = parseEvent(body, deployTagKey);
     if (event.kind === "malformed") return refuse(400, "malformed", event.problems.join("; "));
-    metrics?.eventReceived(event.entity, event.action);
+    const isTest = event.kind === "ignored" && event.isTest;
+    if (!isTest) metrics?.eventReceived(event.entity, event.action);
     if (event.kind === "ignored") {
+      if (!isTest) metrics?.deliveryAnswered("ignored");
       log.debug({ ...about, entity: event.entity, event_action: event.action, action: "ignored" }, "Delivery ignored");
       return { status: 200, body: { status: "success", action: "ignored", namespace, message: event.reason } };
     }
@@ -116,6 +119,7 @@ export function createDeliveryHandler(options: DeliveryOptions): (request: HttpR
         },
         "Delivery handled",
       );
+      metrics?.deliveryAnswered("success");
       return {
         status: 200,
         body: {
@@ -129,12 +133,19 @@ export function createDeliveryHandler(options: DeliveryOptions): (request: HttpR
     } catch (error) {
       const { answer: status, message: cause } = describeFailure(error, { key: event.key, namespace });
       log.error({ ...fields(), status, cause }, "Delivery failed");
+      metrics?.deliveryAnswered(resultOf(status));
       return errorAnswer(status, cause);
     } finally {
       underWay--;
       metrics?.processed((performance.now() - start) / 1000);
     }
   };
+}
+
+/** What an answer that is no 200 counts as. */
+function resultOf(status: number): DeliveryResult {
+  if (status >= 500 || status === 429) return "error";
+  return status === 409 || status === 422 ? "refused" : "rejected";
 }
 
 /** JSON in UTF-8 as it is: the signature is over the bytes that came, and nothing here unpacks any. */

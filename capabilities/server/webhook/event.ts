@@ -1,6 +1,7 @@
 import * as z from "zod";
 import type { ModelVersionKey } from "../../support/model-version-key";
 import { isModelVersionNumber } from "../../support/model-version-key";
+import { isTestDelivery } from "./test-delivery";
 
 // Not zod's min() and max(): they look at the `length` of what is no text as well, and a hostile one
 // (`{"length": {"toString": []}}`) makes them throw.
@@ -50,7 +51,14 @@ const createdData = z.object({
 export type ParsedEvent =
   /** Somebody touched the deploy tag of this version, or registered it with one. Its value now, only MLflow knows. */
   | { readonly kind: "deploy-tag"; readonly entity: string; readonly action: string; readonly key: ModelVersionKey }
-  | { readonly kind: "ignored"; readonly entity: string; readonly action: string; readonly reason: string }
+  | {
+      readonly kind: "ignored";
+      readonly entity: string;
+      readonly action: string;
+      readonly reason: string;
+      /** See {@link isTestDelivery}. */
+      readonly isTest: boolean;
+    }
   | { readonly kind: "malformed"; readonly problems: readonly string[] };
 
 /** Reads the JSON of a delivery. Never throws: what cannot be read is `malformed`, with each field's problem. */
@@ -64,18 +72,15 @@ export function parseEvent(body: Buffer, deployTagKey: string): ParsedEvent {
   const parsed = envelope.safeParse(json);
   if (!parsed.success) return { kind: "malformed", problems: problemsOf(parsed.error) };
   const { entity, action, data } = parsed.data;
+  const isTest = isTestDelivery(data);
+  const ignored = (reason: string): ParsedEvent => ({ kind: "ignored", entity, action, reason, isTest });
   const isTag = entity === "model_version_tag" && (action === "set" || action === "deleted");
   const isCreation = entity === "model_version" && action === "created";
-  if (!isTag && !isCreation) {
-    return { kind: "ignored", entity, action, reason: `${entity}.${action} does not concern deployments` };
-  }
+  if (!isTag && !isCreation) return ignored(`${entity}.${action} does not concern deployments`);
   // Other people's tags may hold anything: only a deploy tag has to be well-formed.
-  if (isTag && data.key !== deployTagKey) {
-    return { kind: "ignored", entity, action, reason: `the tag is not ${deployTagKey}` };
-  }
-  if (isCreation && !hasTag(data.tags, deployTagKey)) {
-    return { kind: "ignored", entity, action, reason: `the version was registered without the tag ${deployTagKey}` };
-  }
+  if (isTag && data.key !== deployTagKey) return ignored(`the tag is not ${deployTagKey}`);
+  if (isCreation && !hasTag(data.tags, deployTagKey))
+    return ignored(`the version was registered without the tag ${deployTagKey}`);
   const subject = (isTag ? tagData : createdData).safeParse(data);
   if (!subject.success)
     return { kind: "malformed", problems: problemsOf(subject.error).map(problem => `data.${problem}`) };
