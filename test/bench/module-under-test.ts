@@ -43,7 +43,7 @@ export interface ModuleOptions {
 export async function startModuleUnderTest(options: ModuleOptions): Promise<ModuleUnderTest> {
   const { name, role, kubeconfig, logDirectory, profileDirectory } = options;
   const { bundle, certificate, key } = await prepare(logDirectory);
-  const [port, peprPort] = [await freePort(), await freePort()];
+  const [port, peprPort] = [options.settings.APP_PORT ?? (await freePort()), await freePort()];
   const logFile = path.join(logDirectory, `${name}.log`);
   const url = `http://127.0.0.1:${port}`;
   const log = openSync(logFile, "a");

@@ -1,0 +1,29 @@
+import { expect, inject, it, vi } from "vitest";
+import { testKubectl } from "../testbed/namespaces";
+import { playCycle } from "./cycle";
+import { tableOf } from "./document";
+
+vi.setConfig({ testTimeout: 400_000 });
+
+// With the testbed's own MLflow, so that the command works; the releases are its business.
+it("plays the main cycle by webhook and by poll", async () => {
+  const cycle = await playCycle({
+    kubeconfig: inject("kubeconfig"),
+    kubectl: testKubectl(),
+    logDirectory: inject("logDirectory"),
+    trackingUri: inject("mlflowTrackingUri"),
+    name: "compatibility",
+  });
+  expect(cycle).toMatchObject({ mode: "webhook", cause: undefined });
+  const { byWebhook, byPoll } = cycle;
+  for (const seconds of [byWebhook?.deployed, byWebhook?.removed, byPoll.deployed, byPoll.removed])
+    expect(seconds).toBeGreaterThanOrEqual(0);
+  expect(
+    tableOf([
+      { release: "3.x", cycle: { ...cycle, byPoll: { deployed: 9.5, removed: 3 } } },
+      { release: "0.1", problem: "no | such\nrelease" },
+    ]),
+  ).toMatch(
+    /^\| 3\.x \| webhook and poll \| [\d.]+ s, [\d.]+ s \| 9\.5 s, 3 s \| {2}\|\n\| 0\.1 \| nothing \| .* \| no \\\| such release \|$/m,
+  );
+});
