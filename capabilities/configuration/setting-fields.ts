@@ -85,11 +85,12 @@ export const settingsSchema = z.object({
     .prefault("false")
     .meta({ description: "true: no endpoint for deliveries; the poll alone does the work." }),
   WEBHOOK_STARTUP_TIMEOUT: wholeNumber(1, 600, "a whole number of seconds").prefault("30").meta({
-    description: "Seconds that one attempt to register and prove the webhook may take at the start.",
+    description:
+      "Seconds that one attempt to register and prove the webhook may take at the start; one that takes longer has failed.",
   }),
   WEBHOOK_STARTUP_RETRIES: wholeNumber(0, 100, "a whole number").prefault("2").meta({
     description:
-      "Further attempts before polling is said to carry the work. Attempts go on in the background after that.",
+      "Further attempts at the start, with growing pauses, that may fail before polling is said to carry the work. Attempts go on in the background after that.",
   }),
   ENABLE_POLLING_FALLBACK: flag.prefault("true").meta({
     description:

@@ -80,14 +80,56 @@ async function seconds(count: number): Promise<void> {
 }
 
 describe("the keeper", () => {
-  it("announces the fallback after the startup time, even while MLflow never answers", async () => {
-    const { keeper, told, logged } = start({ transport: () => new Promise(() => undefined) });
-    await seconds(59);
-    expect(keeper.state()).toEqual({ mode: "starting" });
-    await seconds(1);
-    expect(logged()).toEqual(FALLBACK);
-    expect(told).toHaveLength(1);
-    expect(told[0]).toMatchObject({ mode: "fallback", cause: expect.stringContaining("within 60 s") as string });
+  it.each([0, 2])("announces the fallback when the first attempt and %i further ones failed", async startupRetries => {
+    let attempts = 0;
+    const transport: MlflowTransport = () => {
+      attempts++;
+      return Promise.reject(new MlflowError("unreachable", "down"));
+    };
+    const attemptsWhenTold: number[] = [];
+    const { keeper, logged } = start({
+      ...{ transport, startupRetries, checkInterval: 0.02 },
+      onState: ({ mode }) => {
+        if (mode === "fallback") attemptsWhenTold.push(attempts);
+      },
+    });
+    await vi.waitFor(() => {
+      expect(keeper.state()).toEqual({ mode: "fallback", cause: "down" });
+    });
+    await vi.waitFor(() => {
+      expect(attempts).toBeGreaterThan(startupRetries + 2);
+    });
+    expect(attemptsWhenTold).toEqual([startupRetries + 1]);
+    expect(logged()).toEqual(["Webhook is not proven, trying again", ...FALLBACK]);
+  });
+
+  it("gives an attempt at the start its time and no more, and every later one the time that MLflow needs", async () => {
+    const mlflow = fakeMlflow();
+    mlflow.answer = () => new Promise(() => undefined);
+    const { keeper } = start({
+      ...{ transport: mlflow.transport, startupTimeout: 0.03, startupRetries: 1, checkInterval: 0.02 },
+    });
+    await vi.waitFor(() => {
+      expect(keeper.state().mode).toBe("fallback");
+    });
+    expect(keeper.state().cause).toContain("MLflow did not end the attempt within 0.03 s: check that it runs");
+    expect(mlflow.calls).toHaveLength(2);
+    // The third, in the background, may take as long as its calls: it is still under way.
+    await vi.waitFor(() => {
+      expect(mlflow.calls).toHaveLength(3);
+    });
+    await new Promise(resolve => setImmediate(resolve));
+    expect(mlflow.calls).toHaveLength(3);
+  });
+
+  it("names the endpoint when an attempt at the start ended during MLflow's test delivery", async () => {
+    const mlflow = fakeMlflow();
+    const transport: MlflowTransport = call =>
+      call.path.endsWith("/test") ? new Promise(() => undefined) : mlflow.transport(call);
+    const { keeper } = start({ transport, startupTimeout: 0.05, startupRetries: 0 });
+    await vi.waitFor(() => {
+      expect(keeper.state().cause).toContain("MLflow did not end its test delivery in time");
+    });
   });
 
   it("stops at once while a call is under way, which may fail later", async () => {
@@ -130,6 +172,7 @@ describe("the keeper", () => {
     const { keeper, lines } = start({
       transport: () => Promise.reject(new MlflowError("unreachable", "down")),
       checkInterval: 0.02,
+      startupRetries: 100,
     });
     await vi.waitFor(() => {
       expect(lines.filter(({ message }) => message === "Webhook is still not proven").length).toBeGreaterThan(2);

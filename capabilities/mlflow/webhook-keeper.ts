@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../observability/logging";
 import type { Log } from "../observability/logging";
 import { withoutCredentials } from "../configuration/settings";
+import { MlflowError } from "./errors";
 import { adviceFor } from "./registration-advice";
 import type { RegistrationFailure } from "./registration-advice";
 import type { MlflowTransport } from "./transport";
@@ -51,8 +52,9 @@ export interface WebhookKeeperOptions {
   readonly url: string;
   /** The secret that MLflow is to sign with; a new one is given to MLflow within a second. */
   readonly secret: () => string;
-  /** Seconds of one startup period; after `startupRetries` of them polling is announced to carry the work. */
+  /** Seconds that an attempt may take until deliveries were proven or polling was announced to carry the work. */
   readonly startupTimeout: number;
+  /** Attempts after the first that may fail before polling is announced to carry the work. */
   readonly startupRetries: number;
   /** Seconds between two checks, and at the most between two attempts; 60 when left out. */
   readonly checkInterval?: number;
@@ -72,7 +74,7 @@ export function createWebhookKeeper(options: WebhookKeeperOptions): WebhookKeepe
   const interval = (options.checkInterval ?? 60) * 1000;
   const stopping = new AbortController();
   const { signal } = stopping;
-  const transport = stoppable(options.transport, signal);
+  const allCalls = stoppable(options.transport, signal, new Error("stopped"));
 
   const isStopped = (): boolean => signal.aborted;
 
@@ -106,8 +108,17 @@ export function createWebhookKeeper(options: WebhookKeeperOptions): WebhookKeepe
     log.info(fields, "Polling service started as fallback");
   };
 
+  /** At the start an attempt ends when its time is over; later MLflow's own pace counts, and the deadline of each call. */
+  const transportOfAttempt = (): MlflowTransport => {
+    if (state.mode !== "starting") return allCalls;
+    const message = `MLflow did not end the attempt within ${options.startupTimeout} s: check that it runs and that it reaches ${about.url}`;
+    const tooSlow = new MlflowError("unreachable", message, undefined, { facts: { timedOut: true } });
+    return stoppable(allCalls, AbortSignal.timeout(options.startupTimeout * 1000), tooSlow);
+  };
+
   /** Looks at the webhook, registers it where needed, and proves it. Never rejects. */
   const attempt = async (): Promise<RegistrationFailure | undefined> => {
+    const transport = transportOfAttempt();
     const tally: Tally = { readable: 0, unreadable: 0 };
     const insistent = insisting(transport, tally, TRIES);
     let failure: RegistrationFailure | undefined;
@@ -152,7 +163,7 @@ export function createWebhookKeeper(options: WebhookKeeperOptions): WebhookKeepe
   const withdraw = async (): Promise<void> => {
     if (registered === undefined) return;
     const { id } = registered;
-    const remove = (): Promise<void> => removeWebhook(insisting(transport, { readable: 0, unreadable: 0 }, TRIES), id);
+    const remove = (): Promise<void> => removeWebhook(insisting(allCalls, { readable: 0, unreadable: 0 }, TRIES), id);
     try {
       // Side by side: calls one after the other may all be taken by the same idle process of MLflow's.
       await Promise.any(Array.from({ length: REMOVERS }, remove));
@@ -201,6 +212,9 @@ export function createWebhookKeeper(options: WebhookKeeperOptions): WebhookKeepe
         await pause(interval);
       } else {
         fail(failure);
+        if (state.mode === "starting" && failures >= options.startupRetries) {
+          fallBack(state.cause ?? "", "Webhook registration failed - falling back to polling mode");
+        }
         const most = failure.kind === "keys" && failure.readable > 0 ? RARELY * interval : interval;
         // Jitter, so that replicas which failed together do not come back together.
         await pause(Math.min(most, 1000 * 2 ** failures++) * (0.75 + Math.random() / 4));
@@ -208,14 +222,6 @@ export function createWebhookKeeper(options: WebhookKeeperOptions): WebhookKeepe
     }
   };
 
-  const startup = setTimeout(
-    () => {
-      if (state.mode !== "starting") return;
-      const waiting = `MLflow did not end the first attempt within ${options.startupTimeout * options.startupRetries} s: check that it runs and that it reaches ${about.url}`;
-      fallBack(state.cause ?? waiting, "Webhook registration failed - falling back to polling mode");
-    },
-    options.startupTimeout * Math.max(1, options.startupRetries) * 1000,
-  );
   const kept = keep().catch((error: unknown) => {
     // Nothing above throws by design; if it does all the same, the process must live on and polling does the work.
     fallBack(`the webhook is not looked after any more (${messageOf(error)}): restart the pod`, "Webhook keeper ended");
@@ -225,18 +231,17 @@ export function createWebhookKeeper(options: WebhookKeeperOptions): WebhookKeepe
     state: () => state,
     async stop() {
       stopping.abort();
-      clearTimeout(startup);
       await kept;
     },
   };
 }
 
-/** Rejects calls under way when the signal comes: nobody waits for their answers then. */
-function stoppable(transport: MlflowTransport, signal: AbortSignal): MlflowTransport {
+/** Rejects calls under way when the signal comes, with the reason: nobody waits for their answers then. */
+function stoppable(transport: MlflowTransport, signal: AbortSignal, reason: Error): MlflowTransport {
   return call =>
     new Promise((resolve, reject) => {
       const stop = (): void => {
-        reject(new Error("stopped"));
+        reject(reason);
       };
       if (signal.aborted) {
         stop();

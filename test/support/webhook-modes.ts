@@ -72,8 +72,8 @@ export function keep(options: Pick<WebhookKeeperOptions, "transport" | "url"> & 
   const keeper = createWebhookKeeper({
     name: WEBHOOK_NAME,
     secret: () => SECRET,
-    startupTimeout: 0.5,
-    startupRetries: 2,
+    startupTimeout: 20,
+    startupRetries: 0,
     checkInterval: 0.5,
     log,
     onState: state => states.push(state),
