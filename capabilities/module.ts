@@ -287,7 +287,7 @@ export function createListener(options: ListenerOptions): Listener {
     async serve(deliveries) {
       const takesDeliveries = deliveries && !settings.DISABLE_WEBHOOKS && secret !== undefined;
       server = await startServer(takesDeliveries);
-      log.info({ host: settings.APP_HOST, port: server.port, webhook: takesDeliveries }, "Endpoint is listening");
+      log.info({ host: server.host, port: server.port, webhook: takesDeliveries }, "Endpoint is listening");
       metrics.setMode(status().mode);
       if (takesDeliveries && settings.MLFLOW_WEBHOOK_URL !== undefined) {
         keeper = createWebhookKeeper({

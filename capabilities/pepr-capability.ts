@@ -70,8 +70,8 @@ export async function createPeprCapability(): Promise<PeprCapability> {
 /** @param isReady whether all that the module has beside the endpoint is up */
 async function start(isReady: () => boolean): Promise<Running> {
   const apiServer = connectToApiServer(API_SERVER_DEADLINE);
-  const { variables, readSecret } = await gatherVariables(process.env, apiServer, moduleNamespace(), peprLog);
-  const configuration = readConfiguration(variables);
+  const { variables, readSecret, problems } = await gatherVariables(process.env, apiServer, moduleNamespace(), peprLog);
+  const configuration = readConfiguration(variables, problems);
   const { settings } = configuration;
   const log = peprLog.child({}, { level: settings.LOG_LEVEL });
   surviveUnhandledRejections(log);

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { recordingLog } from "../../test/support/unit/recording-log";
+import { thrownBy } from "../../test/support/unit/outcomes";
 import { gatherVariables } from "./cluster-variables";
+import { readConfiguration } from "./configuration";
 import { KubernetesError } from "../kubernetes/api-server";
 import type { ApiServer } from "../kubernetes/api-server";
 
@@ -52,8 +54,50 @@ describe("gatherVariables", () => {
     };
     expect(await template("templates/big.yaml")).toBe("kind: InferenceService\n");
     expect(await template("templates/inference-service.yaml.txt")).toBe("templates/inference-service.yaml.txt");
-    expect(await template("templates/missing")).toBe("templates/missing");
     expect(await template("/etc/template.yaml")).toBe("/etc/template.yaml");
+  });
+
+  it.each([
+    [
+      "templates/missing",
+      "names the key missing of the ConfigMap pepr-system/templates, which has only a.yaml, b.yaml;",
+    ],
+    ["empty/a.yaml", "names the key a.yaml of the ConfigMap pepr-system/empty, which has no keys; add the key"],
+    ["nothing/a.yaml", "names the ConfigMap pepr-system/nothing, which does not exist or may not be read"],
+    ["forbidden/a.yaml", "create the ConfigMap with the key a.yaml, or correct the setting"],
+  ])(
+    "says that the ConfigMap or key of the template %s is missing, beside what else is wrong",
+    async (value, message) => {
+      const { log } = recordingLog();
+      const apiServer = serving({
+        "configmaps/templates": { "b.yaml": "x", "a.yaml": "x" },
+        ...{ "configmaps/empty": {}, "configmaps/forbidden": 403 },
+      });
+      const environment = { MLFLOW_KSERVE_INFERENCE_SERVICE_TEMPLATE: value, MLFLOW_KSERVE_APP_PORT: "3000" };
+      const { variables, problems } = await gatherVariables(environment, apiServer, "pepr-system", log);
+      expect(problems).toEqual([
+        {
+          name: "MLFLOW_KSERVE_INFERENCE_SERVICE_TEMPLATE",
+          value,
+          message: expect.stringContaining(message) as string,
+        },
+      ]);
+      const said = thrownBy(() => readConfiguration(variables, problems)).message;
+      expect(said.match(/INFERENCE_SERVICE_TEMPLATE/g)).toHaveLength(1);
+      expect(said).toContain('MLFLOW_KSERVE_APP_PORT="3000"');
+    },
+  );
+
+  it("takes an empty value in the ConfigMap for none, so that it hides neither the Secret nor a default", async () => {
+    const { log } = recordingLog();
+    const apiServer = serving({
+      "configmaps/mlflow-kserve-config": { MLFLOW_KSERVE_MLFLOW_WEBHOOK_SECRET: "", MLFLOW_KSERVE_LOG_LEVEL: "" },
+      "secrets/mlflow-webhook-secret": { secret: base64("from the Secret") },
+    });
+    const { variables, readSecret } = await gatherVariables({}, apiServer, "pepr-system", log);
+    expect(variables.MLFLOW_KSERVE_MLFLOW_WEBHOOK_SECRET).toBe("from the Secret");
+    expect(variables).not.toHaveProperty("MLFLOW_KSERVE_LOG_LEVEL");
+    expect(readSecret).toBeDefined();
   });
 
   it("goes on without what it may not read, and says so", async () => {

@@ -4,7 +4,7 @@ import { KubernetesError } from "../kubernetes/api-server";
 import type { ApiServer } from "../kubernetes/api-server";
 import type { Log } from "../observability/logging";
 import { SETTINGS_PREFIX } from "./settings";
-import type { Variables } from "./settings";
+import type { SettingsProblem, Variables } from "./settings";
 
 const CONFIG_MAP = "mlflow-kserve-config";
 const SECRET = "mlflow-webhook-secret";
@@ -21,6 +21,8 @@ const withData = z.object({ data: z.record(z.string(), z.string()).default({}) }
 
 /** What the module was told by environment and cluster together. */
 export interface GatheredVariables {
+  /** What a setting names in the cluster and is not to be had there. */
+  readonly problems: readonly SettingsProblem[];
   readonly variables: Variables;
   /** Reads the webhook secret anew, when it came from the cluster; undefined when the environment has it. */
   readonly readSecret: (() => Promise<string | undefined>) | undefined;
@@ -34,7 +36,7 @@ export function moduleNamespace(): string {
 /**
  * Completes the environment with the ConfigMap `mlflow-kserve-config` and the Secret `mlflow-webhook-secret` of a
  * namespace, for what it does not have, and puts in the text of a template that is named as a ConfigMap's `name/key`.
- * What may not be read counts as not there, with a warning.
+ * What is empty counts as not set in either, and what may not be read as not there, with a warning.
  *
  * @throws KubernetesError when the API server cannot be reached
  */
@@ -69,24 +71,50 @@ export async function gatherVariables(
   };
 
   const configMap = (await read("configmaps", CONFIG_MAP)) ?? {};
-  const given = Object.fromEntries(
-    Object.entries(environment).filter(([, value]) => value !== undefined && value !== ""),
-  );
-  const variables: Record<string, string | undefined> = { ...configMap, ...given };
+  const variables: Record<string, string | undefined> = { ...withoutEmpty(configMap), ...withoutEmpty(environment) };
   const fromCluster = variables[SECRET_SETTING] === undefined;
   if (fromCluster) variables[SECRET_SETTING] = await readSecret();
-  variables[TEMPLATE_SETTING] = await templateText(variables[TEMPLATE_SETTING], name => read("configmaps", name));
-  return { variables, readSecret: fromCluster ? readSecret : undefined };
+  const problems: SettingsProblem[] = [];
+  const reference = templateReference(variables[TEMPLATE_SETTING]);
+  if (reference !== undefined) {
+    const data = await read("configmaps", reference.name);
+    const text = data?.[reference.key];
+    // A text of one line would be taken for a path.
+    if (text !== undefined) variables[TEMPLATE_SETTING] = `${text}\n`;
+    else problems.push(missingTemplate(reference, data, namespace));
+  }
+  return { variables, problems, readSecret: fromCluster ? readSecret : undefined };
 }
 
-/** A template setting of one line that is no file but looks like `name/key` becomes the text under that key. */
-async function templateText(
-  setting: string | undefined,
-  readConfigMap: (name: string) => Promise<Record<string, string> | undefined>,
-): Promise<string | undefined> {
+function withoutEmpty(variables: Variables): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== undefined && value !== ""));
+}
+
+/** Where a template's text is in the cluster. */
+interface TemplateReference {
+  /** Of a ConfigMap in the module's namespace. */
+  readonly name: string;
+  readonly key: string;
+}
+
+/** What a template setting of one line names that is no file but looks like `name/key`. */
+function templateReference(setting: string | undefined): TemplateReference | undefined {
   const [, name, key] = /^([a-z0-9][-a-z0-9.]*)\/([-._a-zA-Z0-9]+)$/.exec(setting ?? "") ?? [];
-  if (setting === undefined || name === undefined || key === undefined || existsSync(setting)) return setting;
-  // A text of one line would be taken for a path.
-  const text = (await readConfigMap(name))?.[key];
-  return text === undefined ? setting : `${text}\n`;
+  if (setting === undefined || name === undefined || key === undefined || existsSync(setting)) return undefined;
+  return { name, key };
+}
+
+/** @param data what the ConfigMap has; undefined when it is not there or may not be read */
+function missingTemplate(
+  { name, key }: TemplateReference,
+  data: Readonly<Record<string, string>> | undefined,
+  namespace: string,
+): SettingsProblem {
+  const where = `the ConfigMap ${namespace}/${name}`;
+  const keys = Object.keys(data ?? {}).sort();
+  const message =
+    data === undefined
+      ? `names ${where}, which does not exist or may not be read, nor is there such a file; create the ConfigMap with the key ${key}, or correct the setting`
+      : `names the key ${key} of ${where}, which has ${keys.length === 0 ? "no keys" : `only ${keys.join(", ")}`}; add the key, or correct the setting`;
+  return { name: TEMPLATE_SETTING, value: `${name}/${key}`, message };
 }

@@ -24,12 +24,15 @@ export interface Configuration {
 /**
  * Reads settings and template from the environment.
  *
+ * @param found what is already known to be wrong with it
  * @throws SettingsError with the problems of both, all at once
  */
-export function readConfiguration(environment: Variables): Configuration {
-  const problems: SettingsProblem[] = [];
+export function readConfiguration(environment: Variables, found: readonly SettingsProblem[] = []): Configuration {
+  const problems: SettingsProblem[] = [...found];
   const settings = collect(problems, () => parseSettings(environment));
-  const template = collect(problems, () => readTemplate(environment[TEMPLATE_SETTING]));
+  const template = found.some(({ name }) => name === TEMPLATE_SETTING)
+    ? undefined
+    : collect(problems, () => readTemplate(environment[TEMPLATE_SETTING]));
   const certificates = collect(problems, () => ({ text: readCertificates(environment[CERTIFICATES_VARIABLE]) }));
   const check = (setting: string, problemOf: (value: string) => string | undefined): void => {
     const value = environment[SETTINGS_PREFIX + setting];

@@ -19,6 +19,9 @@ declare module "zod" {
   }
 }
 
+/** Pepr's server for admission listens on it, in the same process. */
+const PEPR_PORT = 3000;
+
 /**
  * All settings, the single source of their parsing, their defaults and their documentation (docs/settings.md and
  * docs/settings.schema.json are made from it). Keys are the names without prefix, defaults are as a user writes them.
@@ -45,10 +48,16 @@ export const settingsSchema = z.object({
     })
     .prefault("mlflow-kserve")
     .meta({ description: "Name of the webhook in MLflow." }),
-  APP_HOST: z.string().prefault("0.0.0.0").meta({ description: "Address that the endpoint listens on." }),
+  APP_HOST: z.string().optional().meta({
+    description:
+      "Address that the endpoint listens on. When not set: ::, which is every IPv6 and IPv4 address, and 0.0.0.0 where there is no IPv6.",
+  }),
   APP_PORT: wholeNumber(0, 65_535, "a TCP port")
+    .refine(port => port !== PEPR_PORT, {
+      error: `is the port of Pepr's own server, in the same container; take another one, like 8000`,
+    })
     .prefault("8000")
-    .meta({ description: "Port that the endpoint listens on; 0 takes a free one." }),
+    .meta({ description: "Port that the endpoint listens on; 0 takes a free one. Not 3000, which is Pepr's." }),
   TLS_CERT_FILE: z.string().optional().meta({
     description: "Certificate chain (PEM) to serve HTTPS with. A renewed file is taken up without a restart.",
   }),

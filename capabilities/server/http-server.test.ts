@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import http from "node:http";
 import { connect } from "node:net";
+import { networkInterfaces } from "node:os";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { deferred, rejectionOf } from "../../test/support/unit/outcomes";
 import { sendRaw, statusesIn } from "../../test/support/unit/raw-http";
@@ -103,6 +104,23 @@ describe("startHttpServer", () => {
     await rejectionOf(fetch(`${url}/broken`));
     expect(lines).toMatchObject([{ level: "error", message: "An answer could not be sent" }]);
     expect((await fetch(`${url}/health`, { headers: CLOSE })).status).toBe(503);
+  });
+
+  it("takes IPv6 and IPv4 alike when no address is set, and IPv4 alone where there is no IPv6", async () => {
+    const { log } = recordingLog();
+    const server = await startHttpServer({ host: undefined, port: 0, routes: {}, log });
+    onTestFinished(() => server.close());
+    const hasIpv6 = Object.values(networkInterfaces()).some(addresses =>
+      addresses?.some(({ family }) => family === "IPv6"),
+    );
+    expect(server.host).toBe(hasIpv6 ? "::" : "0.0.0.0");
+    for (const host of hasIpv6 ? ["127.0.0.1", "[::1]"] : ["127.0.0.1"]) {
+      const response = await fetch(`http://${host}:${server.port}/`, { headers: CLOSE });
+      expect(response.status).toBe(404);
+      await response.text();
+    }
+    const taken = startHttpServer({ host: undefined, port: server.port, routes: {}, log });
+    expect((await rejectionOf(taken)).message).toContain(`Cannot listen on port ${server.port} (EADDRINUSE)`);
   });
 
   it("says which address cannot be listened on, and what to do", async () => {

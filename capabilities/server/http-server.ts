@@ -32,6 +32,8 @@ export type Handler = (request: HttpRequest) => Promise<Answer>;
 export type Routes = Readonly<Record<string, Readonly<Partial<Record<"GET" | "POST", Handler>>>>>;
 
 export interface HttpServer {
+  /** The address that it listens on. */
+  readonly host: string;
   /** The port that it listens on. */
   readonly port: number;
   /** Takes no further connections and resolves when all requests under way are answered. */
@@ -75,7 +77,8 @@ const PROBES: ReadonlySet<string> = new Set(["/livez", "/readyz"]);
  * @throws Error when the address cannot be listened on; the message says which and why
  */
 export async function startHttpServer(options: {
-  readonly host: string;
+  /** When undefined: `::`, which takes IPv6 and IPv4, and 0.0.0.0 on a machine without IPv6. */
+  readonly host: string | undefined;
   readonly port: number;
   readonly routes: Routes;
   readonly log: Log;
@@ -124,8 +127,10 @@ export async function startHttpServer(options: {
     log.error({ cause: error.message }, "The endpoint could not take a connection");
   });
   const stopWatching = tls?.watch(pair => secure?.setSecureContext(pair));
+  const { address, port: listening } = server.address() as AddressInfo;
   return {
-    port: (server.address() as AddressInfo).port,
+    host: address,
+    port: listening,
     close() {
       stopWatching?.();
       return connections.close();
@@ -133,17 +138,21 @@ export async function startHttpServer(options: {
   };
 }
 
-function listen(server: Server, host: string, port: number): Promise<void> {
+function listen(server: Server, host: string | undefined, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const refused = (error: NodeJS.ErrnoException): void => {
       const cure =
         error.code === "EADDRINUSE"
           ? "another process has it; stop that one or set MLFLOW_KSERVE_APP_PORT"
           : "check MLFLOW_KSERVE_APP_HOST and MLFLOW_KSERVE_APP_PORT";
-      reject(new Error(`Cannot listen on ${host}:${port} (${error.code ?? error.message}): ${cure}`));
+      reject(
+        new Error(
+          `Cannot listen on ${host === undefined ? "port " : `${host}:`}${port} (${error.code ?? error.message}): ${cure}`,
+        ),
+      );
     };
     server.once("error", refused);
-    server.listen(port, host, () => {
+    server.listen({ port, host }, () => {
       server.off("error", refused);
       resolve();
     });

@@ -8,6 +8,7 @@ import { createRotatingSecret } from "../../capabilities/configuration/rotating-
 import { kubeConfigFrom } from "../support/kube-config";
 import { startListener, uniqueModel } from "../support/listener-fixture";
 import { openRegistry } from "../support/mlflow-registry";
+import { thrownBy } from "../support/unit/outcomes";
 import { recordingLog } from "../support/unit/recording-log";
 import { waitFor } from "../support/waiting";
 import { createNamespace, testKubectl } from "../testbed/namespaces";
@@ -70,6 +71,28 @@ describe("settings from the cluster", () => {
     expect(settings).toMatchObject({ MLFLOW_TRACKING_URI: "http://mlflow:5000", MLFLOW_WEBHOOK_SECRET: "geheim" });
     expect(settings.INFERENCE_SERVICE_TEMPLATE).toContain("{{storage_uri}}");
     expect(await readSecret?.()).toBe("geheim");
+  });
+
+  it("say of a template's ConfigMap or key that is not there just that", async () => {
+    const namespace = await createNamespace("settings");
+    const { log } = recordingLog();
+    const apiServer = connectToApiServer(15_000, kubeConfigFrom(inject("kubeconfig")));
+    const problemOf = async (template: string): Promise<string> => {
+      const environment = {
+        MLFLOW_KSERVE_MLFLOW_TRACKING_URI: "http://mlflow:5000",
+        MLFLOW_KSERVE_MLFLOW_WEBHOOK_SECRET: "geheim",
+        MLFLOW_KSERVE_INFERENCE_SERVICE_TEMPLATE: template,
+      };
+      const { variables, problems } = await gatherVariables(environment, apiServer, namespace, log);
+      return thrownBy(() => readConfiguration(variables, problems)).message;
+    };
+    expect(await problemOf("templates/small.yaml")).toContain(
+      `names the ConfigMap ${namespace}/templates, which does not exist`,
+    );
+    await testKubectl()(["create", "-n", namespace, "configmap", "templates", "--from-literal=big.yaml=x"]);
+    expect(await problemOf("templates/small.yaml")).toContain(
+      `names the key small.yaml of the ConfigMap ${namespace}/templates, which has only big.yaml`,
+    );
   });
 
   it("include who the module is, as admission will see it", async () => {
