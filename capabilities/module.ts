@@ -315,6 +315,7 @@ export function createListener(options: ListenerOptions): Listener {
       reconcile: reconcileFor("watch"),
       log,
       onFirstReady: metrics.tagToReady,
+      record,
       isDisputed: key => disagreements.isTold(formatKey(key)),
     }),
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { liveService } from "../../test/support/unit/objects";
-import { causeOf, hasFailedToLoad, isStarting, stateOf } from "./service-state";
+import { causeOf, hasFailedToLoad, isRolledOut, isStarting, stateOf } from "./service-state";
 
 const READY = { type: "Ready", status: "True", message: "" };
 const NOT_READY = { type: "Ready", status: "False", message: "Deployment does not have minimum availability." };
@@ -17,6 +17,18 @@ const failed = (lastFailureInfo?: unknown): ReturnType<typeof liveService> =>
     },
   });
 
+/** What KServe says where it knows no runtime for the model: nothing in the condition Ready. */
+const unsupported = (ready: object = { type: "Ready", status: "Unknown" }): ReturnType<typeof liveService> =>
+  liveService(undefined, {
+    status: {
+      conditions: [ready],
+      modelStatus: {
+        transitionStatus: "InvalidSpec",
+        lastFailureInfo: { reason: "NoSupportingRuntime", message: "No runtime found" },
+      },
+    },
+  });
+
 const LOG = "kubectl logs -n models -l serving.kserve.io/inferenceservice=mlflow-iris-v3 --all-containers";
 
 describe("stateOf", () => {
@@ -25,6 +37,7 @@ describe("stateOf", () => {
     ["NotReady", service(NOT_READY)],
     ["Pending", service()],
     ["Pending", service({ type: "Ready", status: "Unknown" })],
+    ["NotReady", unsupported()],
     ["Deleting", liveService(undefined, { metadata: { deletionTimestamp: "2026-01-02T03:04:05Z" } })],
   ])("is %s", (expected, live) => {
     expect(stateOf(live)).toBe(expected);
@@ -52,9 +65,32 @@ describe("causeOf", () => {
       failed({ reason: "ModelLoadFailed", message: " \n" }),
       `${NOT_READY.message} Its log: ${LOG}`,
     ],
+    [
+      "that failure without what is somebody's secret",
+      failed({ reason: "ModelLoadFailed", message: "403 for url: https://s3.example.com/m?X-Amz-Signature=secret" }),
+      "ModelLoadFailed: 403 for url: https://s3.example.com/m?***",
+    ],
+    [
+      "what is wrong with the spec, when KServe says nothing else",
+      unsupported(),
+      expect.stringContaining("NoSupportingRuntime") as string,
+    ],
+    [
+      "who holds a deletion",
+      liveService(undefined, {
+        metadata: { deletionTimestamp: "2026-01-02T03:04:05Z", finalizers: ["example.com/backup"] },
+        status: { conditions: [NOT_READY] },
+      }),
+      "It waits for example.com/backup (finalizers): if that takes long, see that the controller that sets them runs",
+    ],
+    [
+      "nothing for a deletion that nobody holds",
+      liveService(undefined, { metadata: { deletionTimestamp: "2026-01-02T03:04:05Z" } }),
+      undefined,
+    ],
     ["where the log is when nothing is known of the failure", failed(), `${NOT_READY.message} Its log: ${LOG}`],
   ])("is %s", (_, live, expected) => {
-    expect(causeOf(live)).toBe(expected);
+    expect(causeOf(live)).toEqual(expected);
   });
 
   it("is cut to a length that a log line bears", () => {
@@ -64,7 +100,18 @@ describe("causeOf", () => {
   });
 });
 
+describe("isRolledOut", () => {
+  it("is not so while KServe can make nothing of the new form, whatever it says of the former", () => {
+    expect(isRolledOut(service(READY))).toBe(true);
+    expect(isRolledOut(unsupported(READY))).toBe(false);
+  });
+});
+
 describe("isStarting", () => {
+  it("is over when KServe can make nothing of the service", () => {
+    expect(isStarting(unsupported({ type: "Ready", status: "Unknown" }))).toBe(false);
+  });
+
   it.each([
     ["the Deployment's progress is all that is said", { reason: "NewReplicaSetCreated", message: "Created" }, true],
     ["nothing is said", {}, true],

@@ -1,13 +1,19 @@
+import { foreignText } from "../support/foreign-text";
 import type { LiveInferenceService } from "./live-inference-service";
+import { troubleOf } from "./troubles";
 
 /** In what state an InferenceService is; Pending is one that KServe has not said anything about. */
 export type ServiceState = "Ready" | "NotReady" | "Pending" | "Deleting";
 
-/** What KServe says about a service in its condition Ready. */
+/**
+ * What KServe says about a service in its condition Ready; where it says nothing there because it can make nothing of the
+ * service, that is not Ready either.
+ */
 export function stateOf(live: LiveInferenceService): ServiceState {
   if (live.metadata.deletionTimestamp !== undefined) return "Deleting";
   const ready = conditionOf(live, "Ready");
-  return ready?.status === "True" ? "Ready" : ready?.status === "False" ? "NotReady" : "Pending";
+  if (ready?.status === "True") return "Ready";
+  return ready?.status === "False" || troubleOf(live) !== undefined ? "NotReady" : "Pending";
 }
 
 /** Whether a service serves: KServe says so, and it is not on its way out. */
@@ -28,13 +34,13 @@ const SERVED_BY_FORMER_PODS = "MinimumReplicasAvailable";
  * Whether a service is Ready in its latest form. KServe 0.20 goes on saying Ready=True while the pods of a change come up
  * beside the former ones; only the reason of the component's condition tells (`NewReplicaSetAvailable` once they are all
  * up; PropagateRawStatus in inference_service_status.go). `status.observedGeneration` says nothing about it: it is the
- * Deployment's.
+ * Deployment's. Nor does a form come up of which KServe or Kubernetes can make no pods.
  */
 export function isRolledOut(live: LiveInferenceService): boolean {
   const isServedByFormerPods = live.status.conditions.some(
     ({ type, reason }) => COMPONENTS.has(type) && reason === SERVED_BY_FORMER_PODS,
   );
-  return isReady(live) && !isServedByFormerPods;
+  return isReady(live) && !isServedByFormerPods && troubleOf(live) === undefined;
 }
 
 /**
@@ -59,7 +65,7 @@ const PROGRESS = new Set(["NewReplicaSetCreated", "FoundNewReplicaSet", "Replica
 /** Whether a service that is not Ready is only at its beginning: KServe gives no reason, or what its Deployment does now. */
 export function isStarting(live: LiveInferenceService): boolean {
   const ready = conditionOf(live, "Ready");
-  if (ready === undefined || ready.status === "True") return false;
+  if (ready === undefined || ready.status === "True" || troubleOf(live) !== undefined) return false;
   return PROGRESS.has(ready.reason) || (ready.reason === "" && ready.message === "");
 }
 
@@ -67,21 +73,29 @@ export function isStarting(live: LiveInferenceService): boolean {
 const MAXIMUM_CAUSE_LENGTH = 500;
 
 /**
- * Why a service is not Ready, in one line; undefined when it is, or nobody says why. The condition Ready only says that
- * the Deployment has no pods that serve. What a download or a server said when it failed is in KServe's
+ * Why a service is not Ready, or not gone, in one line; undefined when it is, or nobody says why. What KServe or Kubernetes
+ * refuses has a sentence of its own (see {@link troubleOf}). Else the condition Ready only says that the Deployment has no
+ * pods that serve. What a download or a server said when it failed is in KServe's
  * `status.modelStatus.lastFailureInfo`, and its last line is the one with the error. A server may fail without a word in
  * there (MLServer ends with code 0, and KServe only follows the download): then the place of its log is given.
  */
 export function causeOf(live: LiveInferenceService): string | undefined {
+  if (live.metadata.deletionTimestamp !== undefined) return holdersOf(live);
   const ready = conditionOf(live, "Ready");
   if (ready?.status === "True") return undefined;
-  const failure = loadFailureOf(live);
+  const failure = loadFailureOf(live) ?? troubleOf(live)?.message;
   if (failure !== undefined) return failure;
   if (ready === undefined || ready.message === "") return undefined;
-  if (conditionOf(live, "PredictorReady")?.status !== "False") return ready.message;
+  if (conditionOf(live, "PredictorReady")?.status !== "False") return foreignText(ready.message);
   const { name, namespace } = live.metadata;
   const selector = `serving.kserve.io/inferenceservice=${name}`;
-  return `${ready.message} Its log: kubectl logs -n ${namespace} -l ${selector} --all-containers`;
+  return `${foreignText(ready.message)} Its log: kubectl logs -n ${namespace} -l ${selector} --all-containers`;
+}
+
+/** Who has to let a service go that is being deleted; undefined when nobody has to. */
+function holdersOf({ metadata: { finalizers } }: LiveInferenceService): string | undefined {
+  if (finalizers.length === 0) return undefined;
+  return `It waits for ${finalizers.join(", ")} (finalizers): if that takes long, see that the controller that sets them runs`;
 }
 
 /** What a download or a model server said last when it failed, in one line; undefined when none failed, or said nothing. */
@@ -89,7 +103,7 @@ export function loadFailureOf(live: LiveInferenceService): string | undefined {
   if (!hasFailedToLoad(live)) return undefined;
   const { reason = "", message = "" } = live.status.modelStatus?.lastFailureInfo ?? {};
   const lastLine = message.trimEnd().split("\n").at(-1)?.trim() ?? "";
-  return lastLine === "" ? undefined : `${reason}: ${lastLine.slice(0, MAXIMUM_CAUSE_LENGTH)}`;
+  return lastLine === "" ? undefined : `${reason}: ${foreignText(lastLine).slice(0, MAXIMUM_CAUSE_LENGTH)}`;
 }
 
 /** What KServe says under one type of condition, `Ready` for the service as a whole; undefined when it says nothing yet. */

@@ -6,6 +6,7 @@ import type { LiveChanges } from "../../test/support/unit/objects";
 import { recordingLog } from "../../test/support/unit/recording-log";
 import type { RecordedLine } from "../../test/support/unit/recording-log";
 import { FIELD_MANAGER } from "../kserve/inference-services";
+import type { RecordedEvent } from "../kubernetes/events";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import type { ModelVersionKey } from "../support/model-version-key";
 import { createObserver } from "./observer";
@@ -29,7 +30,7 @@ interface Setup {
 
 function setUp(
   reconcile: () => Promise<Outcome> = () => Promise.resolve(OUTCOME),
-  options: Pick<ObserverOptions, "isDisputed"> = {},
+  options: Pick<ObserverOptions, "isDisputed" | "record"> = {},
 ): Setup {
   const reconciled: ModelVersionKey[] = [];
   const { log, lines } = recordingLog();
@@ -221,5 +222,64 @@ describe("readiness", () => {
     observer.deleted(ready("True"));
     observer.changed({ ...again, metadata: { ...again.metadata, uid: "another" } });
     expect(lines.filter(({ message }) => message === "InferenceService is Ready")).toHaveLength(2);
+  });
+});
+
+describe("what keeps a service from being Ready", () => {
+  const said = (version: number, status: object): object =>
+    liveService(IRIS, { metadata: { resourceVersion: String(version) }, status });
+  const refused = (pod: string): object => ({
+    conditions: [
+      {
+        type: "Ready",
+        status: "False",
+        reason: "FailedCreate",
+        message: `pods "${pod}" is forbidden: exceeded quota: q`,
+      },
+    ],
+  });
+  const unavailable = {
+    conditions: [{ type: "Ready", status: "False", reason: "MinimumReplicasUnavailable", message: "none" }],
+  };
+  const invalid = {
+    conditions: [{ type: "Ready", status: "Unknown" }],
+    modelStatus: {
+      transitionStatus: "InvalidSpec",
+      lastFailureInfo: { reason: "NoSupportingRuntime", message: "none" },
+    },
+  };
+  const failed = { ...unavailable, modelStatus: { transitionStatus: "BlockedByFailedLoad" } };
+
+  it("is logged and recorded once for each time, and not when it is only that there are no pods yet", () => {
+    const events: RecordedEvent[] = [];
+    const { observer, lines } = setUp(undefined, { record: event => events.push(event) });
+    [
+      refused("a"),
+      refused("b"),
+      unavailable,
+      invalid,
+      failed,
+      { conditions: [{ type: "Ready", status: "True" }] },
+      unavailable,
+      refused("c"),
+    ].forEach((status, version) => {
+      observer.changed(said(version + 1, status));
+    });
+    expect(lines.map(({ level, message }) => `${level} ${message}`)).toEqual([
+      "error InferenceService cannot become Ready",
+      "error InferenceService cannot become Ready",
+      "error The model could not be loaded",
+      "info InferenceService is Ready",
+      "info InferenceService is not Ready",
+      "error InferenceService cannot become Ready",
+    ]);
+    expect(events.map(({ reason }) => reason)).toEqual(["PodsRefused", "NoRuntime", "ModelFailed", "PodsRefused"]);
+    expect(events[0]).toMatchObject({
+      type: "Warning",
+      name: "mlflow-iris-v3",
+      message: expect.stringMatching(
+        /^"iris" version 3 does not serve: Kubernetes makes no pods for it: a quota of /,
+      ) as string,
+    });
   });
 });

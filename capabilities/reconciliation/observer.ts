@@ -4,6 +4,10 @@ import { keyOf } from "../kserve/identity";
 import { parseLive } from "../kserve/live-inference-service";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { causeOf, conditionOf, hasFailedToLoad, isStarting } from "../kserve/service-state";
+import { troubleOf } from "../kserve/troubles";
+import type { Trouble } from "../kserve/troubles";
+import type { EventRecorder } from "../kubernetes/events";
+import { formatKey } from "../support/model-version-key";
 import type { ModelVersionKey } from "../support/model-version-key";
 import { BoundedCache } from "../support/bounded-cache";
 import type { Log } from "../observability/logging";
@@ -33,6 +37,8 @@ export interface ObserverOptions {
   readonly onFirstReady?: (secondsSinceCreation: number) => void;
   /** Whether others are known to change this one again and again, so that it need not be logged each time. */
   readonly isDisputed?: (key: ModelVersionKey) => boolean;
+  /** Takes what somebody has to act on, for `kubectl describe`. */
+  readonly record?: EventRecorder;
 }
 
 /** What is known of one service, by its uid. */
@@ -41,7 +47,7 @@ interface Seen {
   /** The newest resourceVersion. */
   readonly version: string;
   readonly hold: KnownHold;
-  told?: "Ready" | "not Ready" | "failed";
+  told?: "Ready" | "not Ready" | "failed" | Trouble["reason"];
   /** Seen before KServe has: what was ready when this process started says nothing about how long it took. */
   isFresh: boolean;
 }
@@ -55,6 +61,7 @@ export function createObserver({
   log,
   onFirstReady = () => undefined,
   isDisputed = () => false,
+  record = () => undefined,
 }: ObserverOptions): Observer {
   const services = new BoundedCache<Seen>(CAPACITY);
   /** The resourceVersions of deletions, by uid. */
@@ -82,18 +89,19 @@ export function createObserver({
   };
 
   const tellReadiness = (live: LiveInferenceService, seen: Seen): void => {
-    const { name, creationTimestamp } = live.metadata;
+    const { name, creationTimestamp, uid } = live.metadata;
     const condition = conditionOf(live, "Ready");
     if (condition === undefined) {
       if (seen.told === undefined) seen.isFresh = true;
       return;
     }
     const ready = condition.status === "True";
-    // A failed load is told once for each time that the service was Ready or on its way: its text has the time in it.
+    // A failed load is told once for each time that the service was Ready or on its way: its text has the time in it. So are
+    // other troubles, and "not Ready" alone is no news after any.
     const failed = hasFailedToLoad(live);
-    const state = ready ? "Ready" : failed ? "failed" : "not Ready";
+    const state = ready ? "Ready" : failed ? "failed" : (troubleOf(live)?.reason ?? "not Ready");
     if (state === "not Ready" && isStarting(live)) return;
-    if (seen.told === state || (seen.told === "failed" && state === "not Ready")) return;
+    if (seen.told === state || (state === "not Ready" && seen.told !== undefined && seen.told !== "Ready")) return;
     seen.told = state;
     const about = { model: seen.key.model, version: seen.key.version, inference_service: name };
     if (ready) {
@@ -104,8 +112,13 @@ export function createObserver({
       return;
     }
     const why = { ...about, reason: condition.reason, cause: causeOf(live) };
-    if (failed) log.error(why, "The model could not be loaded");
-    else log.info(why, "InferenceService is not Ready");
+    if (state === "not Ready") log.info(why, "InferenceService is not Ready");
+    else {
+      log.error(why, failed ? "The model could not be loaded" : "InferenceService cannot become Ready");
+      const message = `${formatKey(seen.key)} does not serve: ${why.cause ?? "its model could not be loaded"}`;
+      const reason = state === "failed" ? "ModelFailed" : state;
+      record({ type: "Warning", reason, message, name, uid, isNew: true });
+    }
   };
 
   return {

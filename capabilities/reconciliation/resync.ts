@@ -49,9 +49,11 @@ export interface ResyncReport {
   readonly failed: number;
 }
 
-/** A service that is on its way out, and is to be made again. */
+/** A service that is on its way out. */
 export interface Deletion {
   readonly inferenceService: string;
+  /** Its version is tagged: it is made again when this one is gone. */
+  readonly isTagged: boolean;
   /** Whose owners have to let it go. */
   readonly finalizers: readonly string[];
 }
@@ -124,7 +126,7 @@ interface Differences extends Pick<ResyncReport, "tagged" | "managed"> {
   readonly unfinished: readonly UnfinishedService[];
   /** Services whose versions are not among the tagged ones, or are in a storage that is not allowed. */
   readonly unwanted: readonly Candidate[];
-  /** Tagged versions whose services are on their way out. */
+  /** Services that are on their way out. */
   readonly going: readonly Deletion[];
   readonly namesakes: readonly Namesake[];
   /** The tagged versions, each with what is known of its service. */
@@ -183,14 +185,15 @@ async function differences({
       const id = formatKey(key);
       const version = tagged.get(id);
       if (version === undefined) {
-        if (!isGoing && management === "managed") unwanted.push({ key, live });
+        if (isGoing) going.push(deletionOf(live, false));
+        else if (management === "managed") unwanted.push({ key, live });
         return;
       }
       removals.seen(version);
       if (isGoing) {
         // Its end wakes us; until then there is nothing to apply to.
         settled.add(id);
-        going.push({ inferenceService: live.metadata.name, finalizers: live.metadata.finalizers });
+        going.push(deletionOf(live, true));
         return;
       }
       readiness.set(id, readinessOf(live));
@@ -216,6 +219,10 @@ async function differences({
     [...tagged].filter(([id]) => !notAllowed.has(id)).map(([id, version]) => ({ version, service: readiness.get(id) }));
   const lists = { different, outdated, unfinished: notReady, unwanted, going, namesakes };
   return { tagged: tagged.size, managed, size, ...lists, wanted };
+}
+
+function deletionOf({ metadata: { name, finalizers } }: LiveInferenceService, isTagged: boolean): Deletion {
+  return { inferenceService: name, isTagged, finalizers };
 }
 
 function nameOf(version: ModelVersion, namespace: string): string | undefined {

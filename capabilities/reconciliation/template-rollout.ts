@@ -8,6 +8,7 @@ import {
   isRolledOut,
   loadFailureOf,
 } from "../kserve/service-state";
+import { troubleOf } from "../kserve/troubles";
 import type { ModelVersionKey } from "../support/model-version-key";
 import type { Outcome } from "./reconciler";
 
@@ -146,7 +147,11 @@ export function progressOf(live: LiveInferenceService, deadline: number, now: nu
 
 /** Describes a service that is not Ready in its new form. */
 export function unfinished(live: LiveInferenceService, progress: Exclude<Progress, "done">): UnfinishedService {
-  return { inferenceService: live.metadata.name, progress, cause: loadFailureOf(live) ?? causeOf(live) };
+  return {
+    inferenceService: live.metadata.name,
+    progress,
+    cause: loadFailureOf(live) ?? troubleOf(live)?.message ?? causeOf(live),
+  };
 }
 
 /** When our last Apply changed the object; undefined when we never applied it. */

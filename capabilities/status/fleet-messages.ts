@@ -99,9 +99,11 @@ function namesOf(names: readonly string[]): string {
 export function describeStuck(stuck: readonly Deletion[], namespace: string): string | undefined {
   if (stuck.length === 0) return undefined;
   const finalizers = [...new Set(stuck.flatMap(one => one.finalizers))].sort().join(", ");
+  const names = stuck.map(({ inferenceService }) => inferenceService).sort();
+  const tagged = stuck.filter(({ isTagged }) => isTagged).length;
+  const anew = tagged === 0 ? "" : `; ${tagged} of them are tagged in MLflow, and made anew when they are gone`;
   return (
-    `${stuck.length} services that are tagged in MLflow are still being deleted, and are made anew when they are gone: ` +
-    `${namesOf(stuck.map(({ inferenceService }) => inferenceService))}. Held by the finalizers ${finalizers}: check that ` +
+    `${stuck.length} services are still being deleted${anew}: ${namesOf(names)}. Held by the finalizers ${finalizers}: check that ` +
     `the controller that sets them runs (KServe's: kubectl get pods -n kserve; kubectl get inferenceservice -n ${namespace})`
   );
 }

@@ -71,12 +71,19 @@ describe("createFleetReporter", () => {
   });
 
   it("names who holds a deletion that does not end, once", () => {
-    const stuck = [{ inferenceService: "mlflow-iris-v1", finalizers: ["inferenceservice.finalizers"] }];
-    const { messages } = report(({ found }) => {
+    const stuck = [
+      { inferenceService: "mlflow-iris-v1", isTagged: true, finalizers: ["inferenceservice.finalizers"] },
+      { inferenceService: "mlflow-wine-v1", isTagged: false, finalizers: ["example.com/backup"] },
+    ];
+    const { events, messages } = report(({ found }) => {
       for (let poll = 0; poll < 3; poll++) found(resynced({ going: stuck }));
       found(resynced({}));
     });
-    expect(messages).toEqual([expect.stringContaining("inferenceservice.finalizers"), "No deletion is stuck any more"]);
+    const message = expect.stringMatching(
+      /^2 services are still being deleted; 1 of them are tagged in MLflow, .*: mlflow-iris-v1, mlflow-wine-v1. Held by the finalizers example.com\/backup, inferenceservice.finalizers: /,
+    ) as string;
+    expect(messages).toEqual([message, "No deletion is stuck any more"]);
+    expect(events).toEqual([{ type: "Warning", reason: "DeletionStuck", message }]);
   });
 
   it("names services that the listener before this module left beside those of their versions, with the cure", () => {

@@ -43,7 +43,10 @@ export function createFleetReporter(namespace: string, record: EventRecorder, lo
     const message = describeStuck(still, namespace);
     if (!isNews("stuck", message)) return;
     if (message === undefined) log.info({}, "No deletion is stuck any more");
-    else log.warn({ services: still.length }, message);
+    else {
+      log.warn({ services: still.length }, message);
+      record({ type: "Warning", reason: "DeletionStuck", message });
+    }
   };
 
   const rollout = ({ rollout: state }: Resynced): void => {

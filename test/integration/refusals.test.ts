@@ -140,7 +140,7 @@ describe("a service that cannot go", () => {
 
     const told = logged.filter(({ level }) => level === "warn").map(({ message }) => message);
     expect(told).toEqual([
-      expect.stringMatching(/still being deleted, .*Held by the finalizers .*example\.com\/stuck/),
+      expect.stringMatching(/still being deleted; 1 of them are tagged .*Held by the finalizers .*example\.com\/stuck/),
     ]);
     expect(logged.filter(({ level }) => level === "error")).toEqual([]);
     await hold([]);
