@@ -1,6 +1,7 @@
 import { Capability, Log as peprLog } from "pepr";
 import { gatherVariables, moduleNamespace, SECRET_SETTING } from "./configuration/cluster-variables";
 import { readConfiguration } from "./configuration/configuration";
+import { ignoredMlflowVariables } from "./configuration/mlflow-variables";
 import { completeInstallation } from "./kubernetes/installation";
 import { admit } from "./kserve/admission";
 import { connectToApiServer } from "./kubernetes/api-server";
@@ -77,6 +78,9 @@ async function start(isReady: () => boolean): Promise<Running> {
   surviveUnhandledRejections(log);
   for (const { name, nearest } of unknownSettings(variables)) {
     log.warn({ setting: name }, `There is no setting ${name}; did you mean ${nearest}?`);
+  }
+  for (const { name, instead } of ignoredMlflowVariables(variables)) {
+    log.warn({ variable: name }, `${name} is set and not read${instead === undefined ? "" : `: ${instead}`}`);
   }
   const first = variables[SECRET_SETTING];
   const webhookSecret =

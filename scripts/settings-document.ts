@@ -39,7 +39,8 @@ ${rows.join("\n")}
 
 How to reach MLflow is read from MLflow's own variables, as its Python client reads them: \`MLFLOW_TRACKING_USERNAME\` and
 \`MLFLOW_TRACKING_PASSWORD\`, or \`MLFLOW_TRACKING_TOKEN\`; \`MLFLOW_TRACKING_SERVER_CERT_PATH\` for a CA of your own, or
-\`MLFLOW_TRACKING_INSECURE_TLS=true\` to check no certificate. The cluster is found as Pepr finds it: by \`KUBECONFIG\`,
+\`MLFLOW_TRACKING_INSECURE_TLS=true\` to check no certificate. Any other variable of MLflow's
+that is set is warned about by its name at the start, since it has no effect. The cluster is found as Pepr finds it: by \`KUBECONFIG\`,
 \`~/.kube/config\` or the pod's ServiceAccount.
 `;
 

@@ -137,3 +137,19 @@ test("a module is ready when Pepr's part of it is up", async context => {
     return status === 200 || undefined;
   });
 });
+
+test("a module warns by name about a variable of MLflow's client that it does not read", async context => {
+  const environment = {
+    MLFLOW_TRACKING_AUTH: "a plug-in",
+    MLFLOW_TRACKING_USERNAME: "user",
+    MLFLOW_PORT: "tcp://10.0.0.1:5000",
+  };
+  const replica = await makeReplica(context, { REPLICA_PEPR_UP_WITHIN: "60000", ...environment });
+  await replica.start();
+  const warned = replica.logged
+    .map(({ msg }) => msg)
+    .filter(message => String(message).includes("is set and not read"));
+  expect(warned).toEqual([
+    expect.stringMatching(/^MLFLOW_TRACKING_AUTH is set and not read: .*MLFLOW_TRACKING_TOKEN$/),
+  ]);
+});

@@ -1,0 +1,56 @@
+import { describe, expect, it } from "vitest";
+import { ignoredMlflowVariables } from "./mlflow-variables";
+
+describe("ignoredMlflowVariables", () => {
+  it("names each of MLflow's variables that is set and not read, with what holds instead, and no value", () => {
+    const ignored = ignoredMlflowVariables({
+      MLFLOW_WORKSPACE: "team-b",
+      MLFLOW_TRACKING_AUTH: "kubernetes",
+      MLFLOW_TRACKING_CLIENT_CERT_PATH: "/tls/geheim.pem",
+      MLFLOW_TRACKING_AWS_SIGV4: "true",
+      MLFLOW_REGISTRY_URI: "http://user:geheim@elsewhere:5000",
+      MLFLOW_HTTP_POOL_MAXSIZE: "20",
+      PATH: "/bin",
+    });
+    expect(ignored.map(({ name }) => name)).toEqual([
+      "MLFLOW_HTTP_POOL_MAXSIZE",
+      "MLFLOW_REGISTRY_URI",
+      "MLFLOW_TRACKING_AUTH",
+      "MLFLOW_TRACKING_AWS_SIGV4",
+      "MLFLOW_TRACKING_CLIENT_CERT_PATH",
+      "MLFLOW_WORKSPACE",
+    ]);
+    expect(ignored[1]?.instead).toContain("MLFLOW_KSERVE_MLFLOW_TRACKING_URI");
+    expect(ignored[2]?.instead).toContain("MLFLOW_TRACKING_TOKEN");
+    expect(JSON.stringify(ignored)).not.toContain("geheim");
+  });
+
+  it.each([
+    "MLFLOW_TRACKING_USERNAME",
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+    "MLFLOW_TRACKING_SERVER_CERT_PATH",
+    "MLFLOW_TRACKING_INSECURE_TLS",
+    "MLFLOW_KSERVE_APP_PORT",
+    // Of Services named mlflow and mlflow-tracking.
+    "MLFLOW_SERVICE_HOST",
+    "MLFLOW_SERVICE_PORT",
+    "MLFLOW_SERVICE_PORT_HTTP",
+    "MLFLOW_PORT",
+    "MLFLOW_PORT_5000_TCP",
+    "MLFLOW_PORT_5000_TCP_ADDR",
+    "MLFLOW_TRACKING_SERVICE_HOST",
+    "MLFLOW_TRACKING_PORT_80_TCP_PROTO",
+  ])("leaves out %s", name => {
+    expect(ignoredMlflowVariables({ [name]: "true" })).toEqual([]);
+  });
+
+  it("leaves out what is empty, switched off, or says what our own setting says", () => {
+    const uri = "http://mlflow:5000";
+    const variables = { MLFLOW_WORKSPACE: "", MLFLOW_TRACKING_AUTH: undefined, MLFLOW_TRACKING_AWS_SIGV4: "False" };
+    expect(ignoredMlflowVariables(variables)).toEqual([]);
+    const ours = { MLFLOW_KSERVE_MLFLOW_TRACKING_URI: uri };
+    expect(ignoredMlflowVariables({ ...ours, MLFLOW_TRACKING_URI: uri })).toEqual([]);
+    expect(ignoredMlflowVariables({ ...ours, MLFLOW_TRACKING_URI: "http://other:5000" })).toHaveLength(1);
+  });
+});
