@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import type { Configuration } from "./configuration/configuration";
 import {
   countKubernetesErrors,
@@ -28,6 +29,7 @@ import { fixedSecret } from "./configuration/rotating-secret";
 import type { RotatingSecret } from "./configuration/rotating-secret";
 import { strongerCause } from "./reconciliation/cause";
 import type { Cause } from "./reconciliation/cause";
+import { createCatchUp } from "./reconciliation/catch-up";
 import { createDisagreements } from "./reconciliation/disagreements";
 import type { DisagreementOptions } from "./reconciliation/disagreements";
 import { createFormerNamespaces } from "./reconciliation/former-namespaces";
@@ -89,6 +91,8 @@ export interface ListenerOptions extends Configuration {
   readonly log: Log;
   /** The webhook's secret when it may be replaced while the module runs; otherwise the settings' one stays. */
   readonly webhookSecret?: RotatingSecret | undefined;
+  /** Tells this installation's webhook in MLflow from those of others; host and namespace when left out. */
+  readonly installation?: string | undefined;
   /** Whether what is around the module is up, for the readiness probe; it is when left out. */
   readonly isReady?: (() => boolean) | undefined;
 }
@@ -166,11 +170,12 @@ export function createListener(options: ListenerOptions): Listener {
       memoryLimit: settings.PREDICTOR_MEMORY_LIMIT,
     },
   });
-  const rollout = createTemplateRollout({
+  const rolloutOptions = {
     maximumUnavailable: settings.ROLLOUT_MAX_UNAVAILABLE,
     deadline: settings.ROLLOUT_DEADLINE_MINUTES * MINUTE,
     dryRun: settings.ROLLOUT_DRY_RUN,
-  });
+  };
+  const rollout = createTemplateRollout(rolloutOptions);
   const record = createEventRecorder(apiServer, namespace, log);
   const reporter = createReporter(namespace, record, log);
   const fleetReporter = createFleetReporter(namespace, record, log);
@@ -233,22 +238,21 @@ export function createListener(options: ListenerOptions): Listener {
   let keeper: WebhookKeeper | undefined;
   let lastSuccessfulPoll: Date | undefined;
 
+  const comparison = {
+    mlflow,
+    services,
+    reconciler,
+    reconcile: reconcileFor("poll"),
+    removals,
+    reporter,
+    deployTagKey,
+  };
   const {
     poll,
     start: startPolling,
     stop: stopPolling,
   } = createPolling({
-    resync: () =>
-      resync({
-        mlflow,
-        services,
-        reconciler,
-        reconcile: reconcileFor("poll"),
-        removals,
-        rollout,
-        reporter,
-        deployTagKey,
-      }),
+    resync: () => resync({ ...comparison, rollout }),
     onResynced(resynced, at) {
       lastSuccessfulPoll = at;
       metrics.pollSucceeded(at);
@@ -257,6 +261,12 @@ export function createListener(options: ListenerOptions): Listener {
     },
     afterwards: () => formerNamespaces.look(),
     interval: settings.POLLING_INTERVAL * 1000,
+    log,
+  });
+
+  const catchUp = createCatchUp({
+    // The rollout, and what is told of the fleet, are the poll's, which may be another process.
+    resync: () => resync({ ...comparison, rollout: createTemplateRollout({ ...rolloutOptions, dryRun: true }) }),
     log,
   });
 
@@ -294,6 +304,9 @@ export function createListener(options: ListenerOptions): Listener {
           transport: transportWith(WEBHOOK_CALL_DEADLINE, true),
           name: settings.MLFLOW_WEBHOOK_NAME,
           url: settings.MLFLOW_WEBHOOK_URL,
+          installation: options.installation ?? `${hostname()}/${namespace}`,
+          cacheLifetime: settings.MLFLOW_WEBHOOK_CACHE_TTL,
+          catchUp,
           secret: secret.forMlflow,
           startupTimeout: settings.WEBHOOK_STARTUP_TIMEOUT,
           startupRetries: settings.WEBHOOK_STARTUP_RETRIES,

@@ -1,8 +1,10 @@
+import { readFileSync } from "node:fs";
 import { Capability, Log as peprLog } from "pepr";
 import { gatherVariables, moduleNamespace, SECRET_SETTING } from "./configuration/cluster-variables";
 import { readConfiguration } from "./configuration/configuration";
 import { ignoredMlflowVariables } from "./configuration/mlflow-variables";
 import { completeInstallation } from "./kubernetes/installation";
+import { installationIdFrom, SERVICE_ACCOUNT_TOKEN_FILE } from "./kubernetes/installation-id";
 import { admit } from "./kserve/admission";
 import { connectToApiServer } from "./kubernetes/api-server";
 import { CREATED_BY_KEY, MANAGED_BY, MANAGED_BY_LABEL } from "./kserve/identity";
@@ -85,7 +87,8 @@ async function start(isReady: () => boolean): Promise<Running> {
   const first = variables[SECRET_SETTING];
   const webhookSecret =
     readSecret !== undefined && first ? createRotatingSecret({ first, read: readSecret, log }) : undefined;
-  const listener = createListener({ ...configuration, apiServer, log, webhookSecret, isReady });
+  const installation = isPod ? installationIdOf(settings) : undefined;
+  const listener = createListener({ ...configuration, apiServer, log, webhookSecret, installation, isReady });
   // By the pods that the Service is about, and before they tell MLflow its address.
   if (isPod && !isWatcher && !isDevelopment) {
     const endpoint = { port: settings.APP_PORT, isHttps: settings.TLS_CERT_FILE !== undefined };
@@ -97,6 +100,16 @@ async function start(isReady: () => boolean): Promise<Running> {
     listener.startPolling();
   }
   return { settings, listener, ownUsername: await readOwnUsername(apiServer, log) };
+}
+
+function installationIdOf(settings: Settings): string {
+  let token: string | undefined;
+  try {
+    token = readFileSync(SERVICE_ACCOUNT_TOKEN_FILE, "utf8");
+  } catch {
+    // Mounted elsewhere, or not at all.
+  }
+  return installationIdFrom(token, `${moduleNamespace()}/${settings.KUBE_NAMESPACE}`);
 }
 
 function declareActions(capability: Capability, running: Running | undefined): void {

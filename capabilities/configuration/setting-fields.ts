@@ -47,7 +47,11 @@ export const settingsSchema = z.object({
         "is no webhook name; use at most 63 letters, digits, dots, underscores and dashes, with a letter or digit at both ends",
     })
     .prefault("mlflow-kserve")
-    .meta({ description: "Name of the webhook in MLflow." }),
+    .meta({ description: "Name of the webhook in MLflow. Other installations may have the same." }),
+  MLFLOW_WEBHOOK_CACHE_TTL: wholeNumber(0, 3600, "a whole number of seconds").prefault("60").meta({
+    description:
+      "Seconds for which each process of MLflow's server keeps its list of webhooks, as the variable of the same name has it there. For so long after the webhook was made or changed deliveries are not relied on.",
+  }),
   APP_HOST: z.string().optional().meta({
     description:
       "Address that the endpoint listens on. When not set: ::, which is every IPv6 and IPv4 address, and 0.0.0.0 where there is no IPv6.",

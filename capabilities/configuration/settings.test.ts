@@ -28,6 +28,7 @@ describe("parseSettings", () => {
       MLFLOW_WEBHOOK_SECRET: "geheim",
       MLFLOW_WEBHOOK_URL: undefined,
       MLFLOW_WEBHOOK_NAME: "mlflow-kserve",
+      MLFLOW_WEBHOOK_CACHE_TTL: 60,
       APP_HOST: undefined,
       APP_PORT: 8000,
       KUBE_NAMESPACE: "kserve-mlflow-models",

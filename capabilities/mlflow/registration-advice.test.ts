@@ -5,7 +5,7 @@ import { refusalOf } from "./refusals";
 import { adviceFor } from "./registration-advice";
 import type { RegistrationFailure } from "./registration-advice";
 import { INVALID_HOST, NOT_AUTHENTICATED } from "../../test/support/unit/recorded-answers";
-import type { DeliveryTest } from "./webhook-registration";
+import type { DeliveryTest } from "./webhook-answers";
 
 const ABOUT = { name: "mlflow-kserve", url: "http://module.svc/webhook" };
 

@@ -2,7 +2,7 @@ import { messageOf } from "../observability/logging";
 import { MlflowError } from "./errors";
 import type { MlflowErrorFacts } from "./errors";
 import { TRACKING_URI_SETTING } from "./refusals";
-import type { DeliveryTest } from "./webhook-registration";
+import type { DeliveryTest } from "./webhook-answers";
 
 /** Why MLflow's webhook is not registered, or not known to work. */
 export type RegistrationFailure =
@@ -139,7 +139,7 @@ const ABOUT_CALLS: readonly (readonly [matches: (call: Call) => boolean, advice:
     [
       ({ code }) => code === "RESOURCE_DOES_NOT_EXIST",
       ({ name }) =>
-        `the webhook ${name} was deleted in MLflow while it was being tested: when another installation has the same name, set MLFLOW_KSERVE_MLFLOW_WEBHOOK_NAME`,
+        `the webhook ${name} was deleted in MLflow while it was being tested; it is made again: if that goes on, find out who deletes it`,
     ],
     [
       ({ facts }) => facts.status === 404 && isFromMlflow(facts),

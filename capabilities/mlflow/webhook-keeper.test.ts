@@ -4,7 +4,8 @@ import type { RecordedLine } from "../../test/support/unit/recording-log";
 import { MlflowError } from "./errors";
 import type { MlflowCall, MlflowTransport } from "./transport";
 import { createWebhookKeeper } from "./webhook-keeper";
-import type { WebhookKeeper, WebhookKeeperOptions, WebhookState } from "./webhook-keeper";
+import type { WebhookKeeper, WebhookKeeperOptions } from "./webhook-keeper";
+import type { WebhookState } from "./webhook-state";
 
 const URL = "https://user:pass@module/webhook?key=value";
 const FALLBACK = ["Webhook registration failed - falling back to polling mode", "Polling service started as fallback"];
@@ -59,6 +60,8 @@ function start(options: Pick<WebhookKeeperOptions, "transport"> & Partial<Webhoo
     name: "mlflow-kserve",
     url: URL,
     secret: () => "geheim",
+    installation: "here",
+    cacheLifetime: 0,
     startupTimeout: 30,
     startupRetries: 2,
     log,
@@ -235,5 +238,70 @@ describe("the keeper", () => {
     expect(lines.filter(({ message }) => message === "Webhook registered and proven").at(-1)?.fields).toMatchObject({
       recovered: true,
     });
+  });
+
+  it("relies on a new webhook only when MLflow's processes know it and what was lost is made up for", async () => {
+    const mlflow = fakeMlflow();
+    let attempts = 0;
+    const { keeper, told, logged } = start({
+      transport: mlflow.transport,
+      checkInterval: 0.02,
+      cacheLifetime: 60,
+      catchUp: () => Promise.resolve(++attempts > 1),
+    });
+    await vi.waitFor(() => {
+      expect(keeper.state()).toMatchObject({
+        mode: "propagating",
+        cause: expect.stringContaining("within 60 s") as string,
+      });
+    });
+    await seconds(59);
+    expect(attempts).toBe(0);
+    await seconds(1);
+    await vi.waitFor(() => {
+      expect(keeper.state().mode).toBe("webhook");
+    });
+    expect(keeper.state()).not.toHaveProperty("cause");
+    expect(attempts).toBe(2);
+    expect(told.map(({ mode }) => mode)).toEqual(["propagating", "webhook"]);
+    expect(logged()).toEqual([
+      "Webhook registered in MLflow",
+      "Webhook is proven, waiting for MLflow's processes",
+      "Webhook registered and proven",
+    ]);
+  });
+
+  it("propagates again after a repair", async () => {
+    const mlflow = fakeMlflow();
+    const { keeper } = start({ transport: mlflow.transport, checkInterval: 0.02, cacheLifetime: 60 });
+    const reaches = (mode: WebhookState["mode"]): Promise<void> =>
+      vi.waitFor(() => {
+        expect(keeper.state().mode).toBe(mode);
+      });
+    await reaches("propagating");
+    await seconds(60);
+    await reaches("webhook");
+    await mlflow.transport({
+      method: "PATCH",
+      path: "webhooks/1",
+      body: { name: "mlflow-kserve", url: URL, events: [] },
+    });
+    await reaches("propagating");
+    await seconds(60);
+    await reaches("webhook");
+  });
+
+  it("takes up after a restart what is as it should be, without changing it", async () => {
+    const mlflow = fakeMlflow();
+    const first = start({ transport: mlflow.transport });
+    await vi.waitFor(() => {
+      expect(first.keeper.state().mode).toBe("webhook");
+    });
+    await first.keeper.stop();
+    const { keeper } = start({ transport: mlflow.transport, cacheLifetime: 60 });
+    await vi.waitFor(() => {
+      expect(keeper.state().mode).toBe("webhook");
+    });
+    expect(mlflow.calls.filter(({ method }) => method === "PATCH")).toEqual([]);
   });
 });

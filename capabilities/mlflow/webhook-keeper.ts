@@ -5,10 +5,16 @@ import { withoutCredentials } from "../configuration/settings";
 import { MlflowError } from "./errors";
 import { adviceFor } from "./registration-advice";
 import type { RegistrationFailure } from "./registration-advice";
+import { stoppable } from "./stoppable-transport";
 import type { MlflowTransport } from "./transport";
-import { insisting, isUnreadable, proveDeliveries } from "./webhook-proof";
+import { insisting, isUnreadable, isWrongSecret, proveDeliveries } from "./webhook-proof";
 import type { Tally } from "./webhook-proof";
-import { changesOf, registerWebhook, removeWebhook, webhooksOf } from "./webhook-registration";
+import { changesOf, ownOf } from "./webhook-ownership";
+import { createPropagation } from "./webhook-propagation";
+import { listWebhooks, registerWebhook, removeWebhook } from "./webhook-registration";
+import type { Registered } from "./webhook-registration";
+import type { WebhookState } from "./webhook-state";
+import { createStrangerTeller } from "./webhook-strangers";
 
 /** How often a call is repeated for MLflow's process that has the right key; with four, one in a hundred misses it. */
 const TRIES = 16;
@@ -25,17 +31,11 @@ const RARELY = 5;
 /** Calls at the same time that try to reach the one process which can delete a webhook. */
 const REMOVERS = 8;
 
+/** Milliseconds until what was lost is looked for again, when that failed. */
+const CATCH_UP_PAUSE = 5_000;
+
 /** Milliseconds between two looks whether the secret was changed. */
 const TICK = 1000;
-
-export interface WebhookState {
-  /** `webhook`: deliveries arrive, as far as MLflow's own test shows. Otherwise polling has to do the work. */
-  readonly mode: "starting" | "webhook" | "fallback";
-  /** Why it is not `webhook`, and what to do about it; one sentence. */
-  readonly cause?: string;
-  /** When deliveries were last seen to arrive. */
-  readonly provenAt?: Date;
-}
 
 export interface WebhookKeeper {
   readonly state: () => WebhookState;
@@ -48,6 +48,8 @@ export interface WebhookKeeperOptions {
   readonly transport: MlflowTransport;
   /** Name of the webhook in MLflow. */
   readonly name: string;
+  /** Tells our webhook from those of other installations: see {@link WebhookIdentity}. */
+  readonly installation: string;
   /** Where MLflow reaches our endpoint. */
   readonly url: string;
   /** The secret that MLflow is to sign with; a new one is given to MLflow within a second. */
@@ -56,6 +58,10 @@ export interface WebhookKeeperOptions {
   readonly startupTimeout: number;
   /** Attempts after the first that may fail before polling is announced to carry the work. */
   readonly startupRetries: number;
+  /** Seconds for which each process of MLflow's keeps its list of webhooks. */
+  readonly cacheLifetime: number;
+  /** Makes up for events that were lost while the webhook was propagating; resolves to false when that failed. */
+  readonly catchUp?: () => Promise<boolean>;
   /** Seconds between two checks, and at the most between two attempts; 60 when left out. */
   readonly checkInterval?: number;
   readonly log: Log;
@@ -68,7 +74,8 @@ export interface WebhookKeeperOptions {
  * MLflow make test deliveries, restores what others change on it, and names cause and cure while it does not work.
  */
 export function createWebhookKeeper(options: WebhookKeeperOptions): WebhookKeeper {
-  const { name, url, secret, log, onState } = options;
+  const { name, url, installation, secret, log, onState } = options;
+  const identity = { name, url, installation };
   const about = { name, url: withoutCredentials(url) };
   const fields = { webhook: name, url: about.url };
   const interval = (options.checkInterval ?? 60) * 1000;
@@ -76,11 +83,18 @@ export function createWebhookKeeper(options: WebhookKeeperOptions): WebhookKeepe
   const { signal } = stopping;
   const allCalls = stoppable(options.transport, signal, new Error("stopped"));
 
+  const propagation = createPropagation(options.cacheLifetime * 1000);
   const isStopped = (): boolean => signal.aborted;
 
   let state: WebhookState = { mode: "starting" };
   /** What MLflow holds as far as we know; undefined when it has to be registered anew. */
   let registered: { readonly id: string; readonly secret: string } | undefined;
+
+  /** Whether the last attempt failed, for which the secret that MLflow has may be the reason. */
+  let isDoubtful = false;
+  /** Whether deliveries were given up since they last worked. */
+  let fellBack = false;
+  const tellStrangers = createStrangerTeller(url, fields, log);
 
   /** An attempt tells when the secret cannot be read; here that must end nothing. */
   const currentSecret = (): string => {
@@ -103,6 +117,7 @@ export function createWebhookKeeper(options: WebhookKeeperOptions): WebhookKeepe
   };
 
   const fallBack = (cause: string, message: string): void => {
+    fellBack = true;
     become({ ...state, mode: "fallback", cause });
     log.warn({ ...fields, cause }, message);
     log.info(fields, "Polling service started as fallback");
@@ -116,6 +131,33 @@ export function createWebhookKeeper(options: WebhookKeeperOptions): WebhookKeepe
     return stoppable(allCalls, AbortSignal.timeout(options.startupTimeout * 1000), tooSlow);
   };
 
+  const check = async (insistent: MlflowTransport, id: string): Promise<string[]> => {
+    const own = ownOf(await listWebhooks(insistent), identity);
+    const changes = changesOf(own, id, identity);
+    if (changes.length > 0) log.warn({ ...fields, changes }, "Webhook was changed in MLflow, restoring it");
+    else propagation.seen(own[0]?.last_updated_timestamp ?? 0);
+    return changes;
+  };
+
+  const register = async (insistent: MlflowTransport, newest: string, renewSecret: boolean): Promise<Registered> => {
+    const result = await registerWebhook(
+      insistent,
+      { ...identity, secret: newest },
+      {
+        renewSecret,
+        onCreated(id) {
+          registered = { id, secret: newest };
+        },
+      },
+    );
+    registered = { id: result.id, secret: newest };
+    if (result.action === "unchanged") propagation.seen(result.changedAt);
+    else propagation.changed();
+    tellStrangers(result.strangers);
+    log.info({ ...fields, installation, action: result.action }, "Webhook registered in MLflow");
+    return result;
+  };
+
   /** Looks at the webhook, registers it where needed, and proves it. Never rejects. */
   const attempt = async (): Promise<RegistrationFailure | undefined> => {
     const transport = transportOfAttempt();
@@ -125,24 +167,25 @@ export function createWebhookKeeper(options: WebhookKeeperOptions): WebhookKeepe
     let step: "registration" | "test" = "registration";
     try {
       const newest = secret();
-      const changes =
-        registered === undefined ? [] : changesOf(await webhooksOf(insistent, { name, url }), registered.id, url);
-      if (changes.length > 0) {
-        const cure = "if another installation has the same name, set MLFLOW_KSERVE_MLFLOW_WEBHOOK_NAME";
-        log.warn({ ...fields, changes, cure }, "Webhook was changed in MLflow, restoring it");
-      }
+      const changes = registered === undefined ? [] : await check(insistent, registered.id);
       let calls = SHORT_PROOF;
+      let fresh: Registered | undefined;
       if (registered?.secret !== newest || changes.length > 0) {
-        const { id, action } = await registerWebhook(insistent, { name, url, secret: newest }, made => {
-          registered = { id: made, secret: newest };
-        });
-        registered = { id, secret: newest };
-        log.info({ ...fields, action }, "Webhook registered in MLflow");
+        // One that is as it should be is proven as it is: a change would have to reach all of MLflow's processes.
+        const renewSecret = registered !== undefined || isDoubtful;
+        fresh = await register(insistent, newest, renewSecret);
         calls = FULL_PROOF;
       }
       step = "test";
-      const { id } = registered;
-      if (tally.unreadable === 0) failure = await proveDeliveries(transport, { name, url, id }, calls, tally);
+      const prove = async (): Promise<RegistrationFailure | undefined> =>
+        registered !== undefined && tally.unreadable === 0
+          ? await proveDeliveries(transport, registered.id, calls, tally)
+          : undefined;
+      failure = await prove();
+      if (fresh?.action === "unchanged" && isWrongSecret(failure)) {
+        await register(insistent, newest, true);
+        failure = await prove();
+      }
     } catch (error) {
       // What cannot be read is in the tally.
       if (!isUnreadable(error)) failure = { kind: "call", step, error };
@@ -153,6 +196,7 @@ export function createWebhookKeeper(options: WebhookKeeperOptions): WebhookKeepe
       if (tally.readable > 0) await withdraw();
     }
     if (failure) registered = undefined;
+    isDoubtful = failure !== undefined;
     return failure;
   };
 
@@ -173,16 +217,34 @@ export function createWebhookKeeper(options: WebhookKeeperOptions): WebhookKeepe
     }
   };
 
-  const succeed = (): void => {
+  /** @returns milliseconds until the next look */
+  const succeed = async (): Promise<number> => {
+    const provenAt = new Date();
     const { mode } = state;
-    become({ mode: "webhook", provenAt: new Date() });
-    if (mode !== "webhook") log.info({ ...fields, recovered: mode === "fallback" }, "Webhook registered and proven");
+    const left = propagation.left();
+    if (left > 0) {
+      const cause = `each process of MLflow takes up a new or changed webhook within ${options.cacheLifetime} s: what is tagged until then takes effect by a poll`;
+      become({ mode: "propagating", cause, provenAt });
+      if (mode !== "propagating") log.info({ ...fields, cause }, "Webhook is proven, waiting for MLflow's processes");
+      return Math.min(left, interval);
+    }
+    if (propagation.isUnsettled()) {
+      const caughtUp = await (options.catchUp?.() ?? Promise.resolve(true));
+      // What failed was logged; the mode stays, and with it the work of the poll.
+      if (!caughtUp) return Math.min(CATCH_UP_PAUSE, interval);
+      propagation.settled();
+      if (isStopped()) return 0;
+    }
+    become({ mode: "webhook", provenAt });
+    if (mode !== "webhook") log.info({ ...fields, recovered: fellBack }, "Webhook registered and proven");
+    fellBack = false;
+    return interval;
   };
 
   const fail = (failure: RegistrationFailure): void => {
     const cause = withoutSecret(adviceFor(failure, about), currentSecret());
     const { mode } = state;
-    if (mode === "webhook") {
+    if (mode === "webhook" || mode === "propagating") {
       fallBack(cause, "Webhook does not work any more - falling back to polling mode");
     } else if (cause === state.cause) {
       log.debug({ ...fields, cause }, "Webhook is still not proven");
@@ -208,8 +270,7 @@ export function createWebhookKeeper(options: WebhookKeeperOptions): WebhookKeepe
       if (isStopped()) return;
       if (failure === undefined) {
         failures = 0;
-        succeed();
-        await pause(interval);
+        await pause(await succeed());
       } else {
         fail(failure);
         if (state.mode === "starting" && failures >= options.startupRetries) {
@@ -234,26 +295,6 @@ export function createWebhookKeeper(options: WebhookKeeperOptions): WebhookKeepe
       await kept;
     },
   };
-}
-
-/** Rejects calls under way when the signal comes, with the reason: nobody waits for their answers then. */
-function stoppable(transport: MlflowTransport, signal: AbortSignal, reason: Error): MlflowTransport {
-  return call =>
-    new Promise((resolve, reject) => {
-      const stop = (): void => {
-        reject(reason);
-      };
-      if (signal.aborted) {
-        stop();
-        return;
-      }
-      signal.addEventListener("abort", stop, { once: true });
-      void transport(call)
-        .then(resolve, reject)
-        .finally(() => {
-          signal.removeEventListener("abort", stop);
-        });
-    });
 }
 
 function withoutSecret(text: string, secret: string): string {

@@ -5,7 +5,7 @@ import type { MlflowCall, MlflowTransport } from "./transport";
 import { insisting, isOurSuccess, isUnreadable, proveDeliveries } from "./webhook-proof";
 import type { Tally } from "./webhook-proof";
 
-const WEBHOOK = { id: "1", name: "mlflow-kserve", url: "https://module/webhook" };
+const WEBHOOK = "1";
 const LIST: MlflowCall = { method: "GET", path: "webhooks" };
 
 const internalError = (reason: string): MlflowError =>

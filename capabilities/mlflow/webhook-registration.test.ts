@@ -2,20 +2,26 @@ import { describe, expect, it } from "vitest";
 import { rejectionOf } from "../../test/support/unit/outcomes";
 import { MlflowError } from "./errors";
 import type { MlflowCall, MlflowTransport } from "./transport";
-import { changesOf, registerWebhook, removeWebhook, testWebhook } from "./webhook-registration";
-import type { RegisteredWebhook } from "./webhook-registration";
+import { descriptionFor } from "./webhook-ownership";
+import { registerWebhook, removeWebhook, testWebhook } from "./webhook-registration";
 
 interface Webhook {
   readonly webhook_id: string;
   readonly name: string;
   readonly url: string;
   readonly creation_timestamp: number;
+  readonly description?: string;
+  readonly events?: typeof SETTINGS.events;
+  readonly last_updated_timestamp?: number;
 }
 
 const URL = "https://module.example.com/webhook";
-const REGISTRATION = { name: "mlflow-kserve", url: URL, secret: "geheim" };
+const REGISTRATION = { name: "mlflow-kserve", url: URL, installation: "here", secret: "geheim" };
 const SETTINGS = {
-  ...REGISTRATION,
+  name: "mlflow-kserve",
+  description: descriptionFor("here"),
+  url: URL,
+  secret: "geheim",
   events: [
     { entity: "MODEL_VERSION_TAG", action: "SET" },
     { entity: "MODEL_VERSION_TAG", action: "DELETED" },
@@ -51,16 +57,16 @@ function mlflowWith(...webhooks: readonly Webhook[]): {
 describe("registerWebhook", () => {
   it("creates the webhook when there is none of its name", async () => {
     const { transport, changes } = mlflowWith(webhook("other", 1, { name: "audit" }));
-    expect(await registerWebhook(transport, REGISTRATION)).toEqual({ id: "new", action: "created" });
+    expect(await registerWebhook(transport, REGISTRATION)).toMatchObject({ id: "new", action: "created" });
     expect(changes).toEqual([{ method: "POST", path: "webhooks", body: SETTINGS }]);
   });
 
   it("sets everything again on the one that exists, its secret and status too, on whatever page it is", async () => {
     const { transport, changes } = mlflowWith(
       webhook("other", 1, { name: "audit" }),
-      webhook("a/b", 2, { url: "http://old" }),
+      webhook("a/b", 2, { url: "http://old", name: "old", description: descriptionFor("here") }),
     );
-    expect(await registerWebhook(transport, REGISTRATION)).toEqual({ id: "a/b", action: "updated" });
+    expect(await registerWebhook(transport, REGISTRATION)).toMatchObject({ id: "a/b", action: "updated" });
     expect(changes).toEqual([{ method: "PATCH", path: "webhooks/a%2Fb", body: SETTINGS }]);
   });
 
@@ -68,7 +74,7 @@ describe("registerWebhook", () => {
     "keeps the oldest of several, whatever their order, so that replicas choose the same (%#)",
     async webhooks => {
       const { transport, changes } = mlflowWith(...webhooks);
-      expect(await registerWebhook(transport, REGISTRATION)).toEqual({ id: "old", action: "updated" });
+      expect(await registerWebhook(transport, REGISTRATION)).toMatchObject({ id: "old", action: "updated" });
       expect(changes.map(({ method, path }) => [method, path])).toEqual([
         ["PATCH", "webhooks/old"],
         ["DELETE", "webhooks/young"],
@@ -81,13 +87,30 @@ describe("registerWebhook", () => {
     expect((await registerWebhook(transport, REGISTRATION)).id).toBe("a");
   });
 
-  it("deletes no webhook of the same name that leads elsewhere", async () => {
-    const { transport, changes } = mlflowWith(
-      webhook("ours", 1),
-      webhook("theirs", 2, { url: "https://other/webhook" }),
-    );
-    await registerWebhook(transport, REGISTRATION);
-    expect(changes.map(({ method }) => method)).toEqual(["PATCH"]);
+  it("leaves others' webhooks alone, whatever their name and URL, and makes its own", async () => {
+    const others = [
+      webhook("unmarked", 1, { url: "https://other/webhook" }),
+      webhook("theirs", 2, { description: descriptionFor("there") }),
+      webhook("elsewhere", 3, { description: descriptionFor("there"), url: "https://other/webhook" }),
+      webhook("audit", 4, { name: "audit", url: "https://audit/" }),
+    ];
+    const { transport, changes } = mlflowWith(...others);
+    const { id, strangers } = await registerWebhook(transport, REGISTRATION);
+    expect(id).toBe("new");
+    expect(changes).toEqual([{ method: "POST", path: "webhooks", body: SETTINGS }]);
+    expect(strangers.map(({ webhook_id: stranger }) => stranger)).toEqual(["unmarked", "theirs", "elsewhere"]);
+  });
+
+  it("does not touch what is as it should be unless the secret is to be set again", async () => {
+    const { description, events } = SETTINGS;
+    const { transport, changes } = mlflowWith(webhook("ours", 1, { description, events, last_updated_timestamp: 7 }));
+    expect(await registerWebhook(transport, REGISTRATION, { renewSecret: false })).toMatchObject({
+      id: "ours",
+      action: "unchanged",
+      changedAt: 7,
+    });
+    expect(changes).toEqual([]);
+    expect((await registerWebhook(transport, REGISTRATION)).action).toBe("updated");
   });
 
   it("makes no second webhook because a list went in circles", async () => {
@@ -157,7 +180,7 @@ describe("replicas that register at once", () => {
       if (call.method === "PATCH" && deletions++ === 0) held.delete("doomed");
       return transport(call);
     };
-    expect(await registerWebhook(meddling, REGISTRATION)).toEqual({ id: "id-1", action: "created" });
+    expect(await registerWebhook(meddling, REGISTRATION)).toMatchObject({ id: "id-1", action: "created" });
   });
 
   it("give up when that never ends", async () => {
@@ -170,10 +193,17 @@ describe("replicas that register at once", () => {
     });
   });
 
-  it("prefer the webhook with their own URL to an older one that leads elsewhere", async () => {
-    const { transport, changes } = mlflowWith(webhook("theirs", 1, { url: "http://other" }), webhook("ours", 2));
+  it("prefer the one with their URL to an older one of theirs that leads elsewhere, which goes", async () => {
+    const description = descriptionFor("here");
+    const { transport, changes } = mlflowWith(
+      webhook("former", 1, { url: "http://other", description }),
+      webhook("ours", 2),
+    );
     expect((await registerWebhook(transport, REGISTRATION)).id).toBe("ours");
-    expect(changes.map(({ method, path }) => [method, path])).toEqual([["PATCH", "webhooks/ours"]]);
+    expect(changes.map(({ method, path }) => [method, path])).toEqual([
+      ["PATCH", "webhooks/ours"],
+      ["DELETE", "webhooks/former"],
+    ]);
   });
 });
 
@@ -209,26 +239,5 @@ describe("testWebhook", () => {
       path: "webhooks/a%2Fb/test",
       body: { event: { entity: "MODEL_VERSION_TAG", action: "SET" } },
     });
-  });
-});
-
-describe("changesOf", () => {
-  const own: RegisteredWebhook = { ...webhook("own", 1), status: "ACTIVE", events: [...SETTINGS.events].reverse() };
-  const elsewhere = { ...own, webhook_id: "x", url: "https://other" };
-
-  it.each<[string, RegisteredWebhook[], string[]]>([
-    ["nothing, whatever the order of the events", [own], []],
-    ["nothing for one of the same name elsewhere", [elsewhere, own], []],
-    ["a deletion", [], ["deleted"]],
-    ["a replacement", [{ ...own, webhook_id: "other" }], ["replaced by another"]],
-    ["a duplicate", [own, { ...own, webhook_id: "other" }], ["duplicated"]],
-    [
-      "several changes",
-      [{ ...own, status: "DISABLED", url: "https://other", events: [] }],
-      ["disabled", "given another URL", "given other events"],
-    ],
-    ["events too many", [{ ...own, events: [...own.events, { entity: "X", action: "Y" }] }], ["given other events"]],
-  ])("finds %s", (_, found, changes) => {
-    expect(changesOf(found, "own", URL)).toEqual(changes);
   });
 });

@@ -6,8 +6,11 @@ export interface Health {
   readonly kubernetesConnected: boolean;
 }
 
-/** What does the work: deliveries, the poll alone because that was asked for, or the poll because deliveries fail. */
-export type Mode = "webhook" | "polling" | "fallback" | "starting";
+/**
+ * What does the work: deliveries, the poll alone because that was asked for, or the poll because deliveries fail, or
+ * because MLflow's processes are still taking up the webhook.
+ */
+export type Mode = "webhook" | "polling" | "fallback" | "propagating" | "starting";
 
 /** How the module works at the moment. */
 export interface ModuleStatus {

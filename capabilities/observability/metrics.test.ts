@@ -75,6 +75,7 @@ describe("createMetrics", () => {
     metrics.setMode("fallback");
     expect(await linesOf(metrics, "listener_mode")).toEqual([
       'listener_mode{mode="starting"} 0',
+      'listener_mode{mode="propagating"} 0',
       'listener_mode{mode="webhook"} 0',
       'listener_mode{mode="polling"} 0',
       'listener_mode{mode="fallback"} 1',

@@ -30,7 +30,7 @@ const REJECTIONS = [
 ] as const;
 const DELIVERY_RESULTS = ["success", "ignored", "refused", "rejected", "error"] as const;
 const STATES = ["Ready", "NotReady", "Pending", "Deleting"] as const;
-const MODES: readonly Mode[] = ["starting", "webhook", "polling", "fallback"];
+const MODES: readonly Mode[] = ["starting", "propagating", "webhook", "polling", "fallback"];
 
 /** Seconds; a delivery that takes 30 has been given up by MLflow. */
 const PROCESSING_BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];

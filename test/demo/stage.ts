@@ -80,6 +80,8 @@ export async function setTheStage(argv: readonly string[], closing: Closing): Pr
       MLFLOW_TRACKING_URI: testbed.mlflowTrackingUri,
       MLFLOW_WEBHOOK_SECRET: randomBytes(24).toString("base64"),
       MLFLOW_WEBHOOK_URL: `${endpoint}/webhook`,
+      // The testbed's own; somebody's MLflow has most likely what is usual.
+      ...(options.mlflowTrackingUri === undefined ? { MLFLOW_WEBHOOK_CACHE_TTL: "1" } : {}),
       MLFLOW_WEBHOOK_NAME: names.module,
       DEPLOY_TAG_KEY: names.tag,
       STORAGE_URI_BASE: "s3://mlflow",

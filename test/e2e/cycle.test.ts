@@ -46,6 +46,7 @@ describe.each([
             ? {
                 MLFLOW_WEBHOOK_SECRET: SECRET,
                 MLFLOW_WEBHOOK_URL: `http://127.0.0.1:${port}/webhook`,
+                MLFLOW_WEBHOOK_CACHE_TTL: "1",
                 MLFLOW_WEBHOOK_NAME: tag,
               }
             : { DISABLE_WEBHOOKS: "true" }),

@@ -50,7 +50,8 @@ async function register({ onTestFinished }: TestContext, endpoint: string): Prom
   const transport = createMlflowTransport({
     ...{ trackingUri: server.trackingUri, authorization: undefined, deadline: 30_000 },
   });
-  const registration = { name: uniqueModel("fault"), url: `${proxy.url}/webhook`, secret: SECRET };
+  const name = uniqueModel("fault");
+  const registration = { name, url: `${proxy.url}/webhook`, installation: name, secret: SECRET };
   const { id } = await registerWebhook(transport, registration);
   onTestFinished(async () => {
     await transport({ method: "DELETE", path: `webhooks/${id}` });

@@ -158,6 +158,7 @@ describe.runIf(canPlayNode())("npx pepr deploy", () => {
     const { clusterIP = "" } = (await get<V1Service>("service", ENDPOINT_SERVICE, "-n", NAMESPACE)).spec ?? {};
     // By its address: MLflow is no pod here, and does not know the cluster's names.
     await setting("MLFLOW_WEBHOOK_URL", `http://${clusterIP}/webhook`);
+    await setting("MLFLOW_WEBHOOK_CACHE_TTL", "1"); // as the testbed's MLflow has it
     // A minute until the next poll: what is deployed at once was delivered.
     await setting("POLLING_INTERVAL", "3600");
     await restart();

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { describe, expect, inject, it, onTestFinished } from "vitest";
-import { webhooksOf } from "../../capabilities/mlflow/webhook-registration";
+import { listWebhooks } from "../../capabilities/mlflow/webhook-registration";
 import { createMetrics } from "../../capabilities/observability/metrics";
 import { startListener, uniqueModel } from "../support/listener-fixture";
 import type { RunningListener } from "../support/listener-fixture";
@@ -103,7 +103,7 @@ describe("GET /metrics", () => {
       startupTimeout: 30,
     });
     await reaches("webhook");
-    const [webhook] = await webhooksOf(transport, { name, url: `${running.url}/webhook` });
+    const webhook = (await listWebhooks(transport)).find(one => one.name === name);
     const path = `webhooks/${webhook?.webhook_id ?? ""}`;
     onTestFinished(() => transport({ method: "DELETE", path }).then(() => undefined));
     for (const [entity, action] of [

@@ -114,7 +114,7 @@ describe("without an encryption key", () => {
     await kept.keeper.stop();
     const registrations = messages(kept.lines).filter(message => message.endsWith("registered in MLflow"));
     expect(registrations.length).toBeGreaterThan(0);
-    for (let process = 0; process < 20; process++) expect(await listed(transport, url)).toEqual([]);
+    for (let process = 0; process < 20; process++) expect(await listed(transport)).toEqual([]);
     expect(kept.states.map(({ mode }) => mode)).not.toContain("webhook");
     expectNoSecret(kept);
   });

@@ -140,6 +140,7 @@ describe("a rotated secret", () => {
         DEPLOY_TAG_KEY: tag,
         MLFLOW_WEBHOOK_NAME: tag,
         MLFLOW_WEBHOOK_URL: `http://127.0.0.1:${port}/webhook`,
+        MLFLOW_WEBHOOK_CACHE_TTL: "1",
       },
     });
     const proofs = (): number => logged.filter(({ message }) => message === "Webhook registered in MLflow").length;

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, expect, inject, it } from "vitest";
-import { removeWebhook, webhooksOf } from "../../capabilities/mlflow/webhook-registration";
+import { listWebhooks, removeWebhook } from "../../capabilities/mlflow/webhook-registration";
 import { hireDataScientist } from "../support/data-scientist";
 import type { DataScientist } from "../support/data-scientist";
 import { startListener, uniqueModel } from "../support/listener-fixture";
@@ -27,7 +27,8 @@ it("deploys a version that MLflow's client registers with the tag, without a pol
     settings: { DEPLOY_TAG_KEY: deployTagKey },
   });
   cleanUp.push(async () => {
-    for (const { webhook_id: id } of await webhooksOf(transport, { name, url })) await removeWebhook(transport, id);
+    const own = (await listWebhooks(transport)).filter(webhook => webhook.name === name);
+    for (const { webhook_id: id } of own) await removeWebhook(transport, id);
   });
   await keep({ transport, name, url: `${url}/webhook`, startupTimeout: 30 }).reaches("webhook");
   await sleep(NOTICED);

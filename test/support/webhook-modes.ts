@@ -3,9 +3,10 @@ import { afterEach, expect, inject } from "vitest";
 import { createMlflowTransport } from "../../capabilities/mlflow/transport";
 import type { MlflowTransport } from "../../capabilities/mlflow/transport";
 import { createWebhookKeeper } from "../../capabilities/mlflow/webhook-keeper";
-import type { WebhookKeeper, WebhookKeeperOptions, WebhookState } from "../../capabilities/mlflow/webhook-keeper";
-import { webhooksOf } from "../../capabilities/mlflow/webhook-registration";
-import type { RegisteredWebhook } from "../../capabilities/mlflow/webhook-registration";
+import type { WebhookKeeper, WebhookKeeperOptions } from "../../capabilities/mlflow/webhook-keeper";
+import type { WebhookState } from "../../capabilities/mlflow/webhook-state";
+import type { RegisteredWebhook } from "../../capabilities/mlflow/webhook-answers";
+import { listWebhooks } from "../../capabilities/mlflow/webhook-registration";
 import { startMlflow } from "../testbed";
 import type { MlflowOptions, MlflowServer } from "../testbed";
 import { SECRET, startListener } from "./listener-fixture";
@@ -71,6 +72,8 @@ export function keep(options: Pick<WebhookKeeperOptions, "transport" | "url"> & 
   const states: WebhookState[] = [];
   const keeper = createWebhookKeeper({
     name: WEBHOOK_NAME,
+    installation: "test",
+    cacheLifetime: 0,
     secret: () => SECRET,
     startupTimeout: 20,
     startupRetries: 0,
@@ -96,8 +99,10 @@ export function messages(lines: readonly RecordedLine[]): string[] {
   return lines.filter(({ level }) => level !== "debug").map(({ level, message }) => `${level} ${message}`);
 }
 
-export async function listed(transport: MlflowTransport, url: string): Promise<RegisteredWebhook[]> {
-  return await webhooksOf(transport, { name: WEBHOOK_NAME, url });
+/** All webhooks of the name that tests use, the oldest first. */
+export async function listed(transport: MlflowTransport): Promise<RegisteredWebhook[]> {
+  const named = (await listWebhooks(transport)).filter(({ name }) => name === WEBHOOK_NAME);
+  return named.sort((one, other) => one.creation_timestamp - other.creation_timestamp);
 }
 
 export function expectNoSecret({ lines, states }: Kept): void {

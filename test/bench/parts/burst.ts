@@ -47,7 +47,12 @@ export async function measureBurst(world: World): Promise<BurstResults> {
       authorization: undefined,
       deadline: 30_000,
     });
-    await registerWebhook(transport, { name: "bench", url: `${module.url}/webhook`, secret: SECRET });
+    await registerWebhook(transport, {
+      name: "bench",
+      url: `${module.url}/webhook`,
+      installation: "bench",
+      secret: SECRET,
+    });
     const times = (): BurstResults["processor"] => ({
       module: processorSeconds(module.pid),
       mlflow: processorSecondsOf(mlflow.part),
