@@ -62,7 +62,7 @@ describe("with an MLflow that delivers", () => {
       "MODEL_VERSION_TAG.SET",
     ]);
     expect(messages(kept.lines)).toEqual(["info Webhook registered in MLflow", `info ${PROVEN}`]);
-    expect(kept.lines[0]?.fields).toEqual({ webhook: WEBHOOK_NAME, url, action: "created" });
+    expect(kept.lines[0]?.fields).toEqual({ webhook: WEBHOOK_NAME, url, installation: "test", action: "created" });
     expect(kept.lines[1]?.fields).toMatchObject({ recovered: false });
     expectNoSecret(kept);
   });
