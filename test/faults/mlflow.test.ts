@@ -45,7 +45,7 @@ const WRONG_ANSWERS: readonly [fault: string, status: number, cause: RegExp, tam
   [
     "is replaced by a sign-in page with 200",
     502,
-    /not JSON/,
+    /answered 200 by a sign-in page of what stands before MLflow/,
     (_path, answer) => {
       Object.assign(answer, { contentType: "text/html", body: "<html>Please log in</html>" });
     },
