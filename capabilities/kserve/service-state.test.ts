@@ -93,6 +93,16 @@ describe("causeOf", () => {
     expect(causeOf(live)).toEqual(expected);
   });
 
+  it("names the one cause that neither status nor a failure shows, when a start has taken longer than usual", () => {
+    const live = service({ ...NOT_READY, lastTransitionTime: "2026-01-02T03:04:05Z" }, NO_PREDICTOR);
+    const since = Date.parse("2026-01-02T03:04:05Z");
+    expect(causeOf(live, since + 119_000)).toBe(`${NOT_READY.message} Its log: ${LOG}`);
+    expect(causeOf(live, since + 121_000)).toBe(
+      `${NOT_READY.message} Its log: ${LOG}; where that has 404 for /v2/models/mlflow-iris-v3/ready, ` +
+        "a model-settings.json in the artifacts names another model: take the name out of it and log the model again",
+    );
+  });
+
   it("is cut to a length that a log line bears", () => {
     expect(causeOf(failed({ reason: "ModelLoadFailed", message: "x".repeat(10_000) }))).toHaveLength(
       "ModelLoadFailed: ".length + 500,

@@ -69,6 +69,9 @@ export function isStarting(live: LiveInferenceService): boolean {
   return PROGRESS.has(ready.reason) || (ready.reason === "" && ready.message === "");
 }
 
+/** Milliseconds after which a predictor that serves nothing is more than a start: scikit-learn's take some seconds. */
+const USUAL_START = 120_000;
+
 /** What KServe's model server or storage initializer wrote is cut to this many characters. */
 const MAXIMUM_CAUSE_LENGTH = 500;
 
@@ -77,9 +80,12 @@ const MAXIMUM_CAUSE_LENGTH = 500;
  * refuses has a sentence of its own (see {@link troubleOf}). Else the condition Ready only says that the Deployment has no
  * pods that serve. What a download or a server said when it failed is in KServe's
  * `status.modelStatus.lastFailureInfo`, and its last line is the one with the error. A server may fail without a word in
- * there (MLServer ends with code 0, and KServe only follows the download): then the place of its log is given.
+ * there (MLServer ends with code 0, and KServe only follows the download): then the place of its log is given. So it is for
+ * a server that has loaded its model under another name, of which the status says nothing at all.
+ *
+ * @param now Unix milliseconds
  */
-export function causeOf(live: LiveInferenceService): string | undefined {
+export function causeOf(live: LiveInferenceService, now: number = Date.now()): string | undefined {
   if (live.metadata.deletionTimestamp !== undefined) return holdersOf(live);
   const ready = conditionOf(live, "Ready");
   if (ready?.status === "True") return undefined;
@@ -89,7 +95,13 @@ export function causeOf(live: LiveInferenceService): string | undefined {
   if (conditionOf(live, "PredictorReady")?.status !== "False") return foreignText(ready.message);
   const { name, namespace } = live.metadata;
   const selector = `serving.kserve.io/inferenceservice=${name}`;
-  return `${foreignText(ready.message)} Its log: kubectl logs -n ${namespace} -l ${selector} --all-containers`;
+  const log = `${foreignText(ready.message)} Its log: kubectl logs -n ${namespace} -l ${selector} --all-containers`;
+  if (!(now - Date.parse(ready.lastTransitionTime) > USUAL_START)) return log;
+  // In MLServer 1.7 a name there beats the one that KServe gives, and the probe gets 404 for ever.
+  return (
+    `${log}; where that has 404 for /v2/models/${name}/ready, a model-settings.json in the artifacts names another model: ` +
+    "take the name out of it and log the model again"
+  );
 }
 
 /** Who has to let a service go that is being deleted; undefined when nobody has to. */
