@@ -167,6 +167,11 @@ describe("GET /services", () => {
 
   it.each([
     [condition("False", { message: "no image" }), "NotReady", "no image"],
+    [
+      condition("False", { message: "GET https://models.s3/a?X-Amz-Signature=abc failed" }),
+      "NotReady",
+      "GET https://models.s3/a?*** failed",
+    ],
     [condition("Unknown"), "Pending", undefined],
     [{}, "Pending", undefined],
   ])("tells what is not ready, since when and why (%#)", async (changes, status, message) => {

@@ -5,6 +5,7 @@ import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { managementOf } from "../kserve/management";
 import { causeOf, conditionOf, stateOf } from "../kserve/service-state";
 import { messageOf } from "../observability/logging";
+import { foreignText } from "../support/foreign-text";
 import { busyAnswer, errorAnswer } from "./answers";
 import type { RenderedAnswer } from "./answers";
 import type { Handler } from "./http-server";
@@ -95,7 +96,7 @@ export function createServicesHandler(services: Pick<InferenceServices, "listPag
         if (error.status === 400) return errorAnswer(400, `continue: ${error.message}`);
         if (error.status === 410) return errorAnswer(410, "continue: too old; begin again without it");
       }
-      return errorAnswer(500, messageOf(error));
+      return errorAnswer(500, foreignText(messageOf(error)));
     }
   };
 }
@@ -116,6 +117,11 @@ function parsePage(query: URLSearchParams): Page {
   return { limit: Number(limit), next };
 }
 
+/** What KServe, a download or a model server said, without what may be a secret in it: nobody is asked for a password here. */
+function told(cause: string | undefined): string | undefined {
+  return cause === undefined ? undefined : foreignText(cause);
+}
+
 function describeService(live: LiveInferenceService): Record<string, unknown> {
   const { name, namespace, creationTimestamp, deletionTimestamp } = live.metadata;
   const key = keyOf(live.metadata);
@@ -130,7 +136,7 @@ function describeService(live: LiveInferenceService): Record<string, unknown> {
     status: stateOf(live),
     url: live.status.url,
     since: deletionTimestamp ?? (decided === "" ? creationTimestamp : decided),
-    message: causeOf(live),
+    message: told(causeOf(live)),
     ...(management === "managed" ? {} : { management }),
   };
 }
