@@ -95,6 +95,8 @@ async function withWebhook(
       ...commonSettings(options, namespace),
       MLFLOW_WEBHOOK_URL: `http://127.0.0.1:${port}/webhook`,
       APP_PORT: port,
+      // As mlflowEnvironment() has it for the server.
+      MLFLOW_WEBHOOK_CACHE_TTL: "1",
       WEBHOOK_STARTUP_TIMEOUT: "5",
       WEBHOOK_STARTUP_RETRIES: "1",
     },

@@ -9,7 +9,7 @@ import { cleanEnvironment } from "../testbed/processes";
 import { Run } from "../testbed/run";
 
 /** Releases of MLflow from PyPI, one of each kind: without webhooks, their first release, and some until the newest. */
-export const MLFLOW_RELEASES: readonly string[] = ["2.22.5", "3.2.0", "3.3.2", "3.8.1", "3.12.0", "3.17.2", "3.18.0"];
+export const MLFLOW_RELEASES: readonly string[] = ["2.22.5", "3.2.0", "3.3.2", "3.8.1", "3.12.0", "3.17.2"];
 
 /** What old releases allow and do not work with: a pool of SQLAlchemy that 2.1 has not, and pkg_resources of setuptools. */
 const CONTEMPORARIES: readonly string[] = ["sqlalchemy<2.1", "setuptools<81"];
