@@ -115,7 +115,7 @@ export function compare(
   settled: Settled | undefined,
 ): Comparison {
   const isOther = isAboutModel(live, desired, storageUri);
-  const kept = isOther ? desired : withBookkeepingOf(live, desired);
+  const kept = isOther ? desired : withFolderOf(live, withBookkeepingOf(live, desired), storageUri);
   const lost = lostFields(live, MANAGED_BY, kept).filter(path => !isBookkeeping(path));
   const differing = differencesOf(live, kept);
   const isApplied = settled?.uid === live.metadata.uid && settled.digest === digestOf(desired);
@@ -191,6 +191,26 @@ function withBookkeepingOf(live: LiveInferenceService, desired: InferenceService
   const namesRun = runLabelOf(live.metadata) !== undefined;
   const labels = own(metadata.labels, key => key !== BOOKKEEPING_LABEL || namesRun);
   return { ...desired, metadata: { ...metadata, labels, annotations } };
+}
+
+/**
+ * The desired object with the folder's URI as a service has it that was taken over, where all that differs is the slash
+ * that ends it: that alone is not worth a restart. It comes with the next change that concerns the pods.
+ */
+function withFolderOf(
+  live: LiveInferenceService,
+  desired: InferenceServiceObject,
+  storageUri: string,
+): InferenceServiceObject {
+  if (!hasLostAnnotations(live.metadata) || !storageUri.endsWith("/")) return desired;
+  const spec = replaceText(desired.spec, storageUri, storageUri.slice(0, -1));
+  const found: FieldPath[] = [];
+  collectDifferences(live.spec, spec, ["spec"], found);
+  return found.length === 0 ? { ...desired, spec } : desired;
+}
+
+function replaceText<T>(value: T, text: string, replacement: string): T {
+  return JSON.parse(JSON.stringify(value), (_, part: unknown) => (part === text ? replacement : part)) as T;
 }
 
 /** Where the labels are no originals, the object is not to be known again without its annotations. */

@@ -363,6 +363,20 @@ describe("a service of the listener before us, which has no annotations and was 
     expect(await reconciler.standing(IRIS, after)).toEqual({ kind: "in place" });
   });
 
+  it("keeps its folder without the slash that ends it, until something else changes", async () => {
+    const withoutSlash = { storageUri: "s3://bucket/iris", args: ["--name", "iris"] };
+    const live = { ...OLD, spec: { predictor: { ...TEMPLATE_SPEC.predictor, model: withoutSlash } } };
+    const { cluster, reconciler } = setUpReconciler([live]);
+    await reconciler.act(KEY, "poll");
+    const after = cluster.objects.get(NAME) ?? FOREIGN;
+    expect(after.spec).toEqual(live.spec);
+    expect(await reconciler.standing(IRIS, after)).toEqual({ kind: "in place" });
+    const scaled = { ...live, spec: { predictor: { ...live.spec.predictor, minReplicas: 2 } } };
+    const { cluster: other, reconciler: next } = setUpReconciler([scaled]);
+    await next.act(KEY, "poll");
+    expect(other.objects.get(NAME)?.spec).toMatchObject({ predictor: { model: { storageUri: "s3://bucket/iris/" } } });
+  });
+
   it("waits for its turn in the rollout when its artifacts are elsewhere", async () => {
     const live = {
       ...OLD,

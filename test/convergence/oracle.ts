@@ -108,6 +108,8 @@ export function createOracle(options: OracleOptions): Oracle {
     if (hasLostAnnotations(live.metadata) && keyOf(live.metadata) === undefined) return different("it has no identity");
     const [is, should] = [withoutBookkeeping(live), withoutBookkeeping(applied)];
     if (isDeepStrictEqual(is, should)) return [];
+    // One that was taken over keeps its folder's URI without the slash at its end, which no restart is worth.
+    if (hasLostAnnotations(live.metadata) && isDeepStrictEqual(withoutSlashes(is), withoutSlashes(should))) return [];
     return different(`is ${JSON.stringify(is)}, should be ${JSON.stringify(should)}`);
   };
 
@@ -195,6 +197,12 @@ function withoutBookkeeping({ metadata, spec }: OwnedObject): unknown {
     annotations: without(metadata.annotations, BOOKKEEPING_ANNOTATIONS),
     spec,
   };
+}
+
+function withoutSlashes(part: unknown): unknown {
+  return JSON.parse(JSON.stringify(part), (_, value: unknown) =>
+    typeof value === "string" && value.startsWith("s3://") ? value.replace(/\/$/, "") : value,
+  );
 }
 
 async function freshRender(

@@ -111,8 +111,8 @@ describe("services that the FastAPI listener left", () => {
     expect(event).toContain(nameOf(key));
   });
 
-  it("are taken over without a restart where they say that there is no run, too", async () => {
-    const { versions, take } = await leaveBehind(2, { runId: "unknown" });
+  it("are taken over without a restart where they say that there is no run, and where no slash ends the folder", async () => {
+    const { versions, take } = await leaveBehind(2, { runId: "unknown", storageUri: storageUri.replace(/\/$/, "") });
     const { listener, services } = await take();
     await untilRolledOut(services, 2);
     for (let poll = 0; poll < 2; poll++) expect(await listener.poll()).toMatchObject({ failed: 0, outdated: 0 });

@@ -24,7 +24,7 @@ describe("a delivery about the deploy tag", () => {
         model: {
           modelFormat: { name: "mlflow" },
           protocolVersion: "v2",
-          storageUri: "s3://models/iris/1",
+          storageUri: "s3://models/iris/1/",
           resources: { requests: { cpu: "100m", memory: "512Mi" }, limits: { cpu: "1", memory: "2Gi" } },
         },
       },
