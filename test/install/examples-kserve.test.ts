@@ -88,7 +88,7 @@ describe("a template", () => {
               initContainers: [
                 {
                   name: "storage-initializer",
-                  args: [SOURCE, "/mnt/models"],
+                  args: [`${SOURCE}/`, "/mnt/models"],
                   env: expect.arrayContaining([
                     expect.objectContaining({ name: "AWS_ACCESS_KEY_ID" }),
                     { name: "AWS_ENDPOINT_URL", value: "http://object-store.mlflow.svc:9000" },

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { request as secureRequest } from "node:https";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import type { V1Container, V1EnvVar, V1Pod } from "@kubernetes/client-node";
@@ -180,7 +180,8 @@ function rootScript(pod: V1Pod, container: V1Container, image: ImageStandIn, dir
     // Links into /usr on most systems.
     `for name in bin sbin lib lib64; do if [ -L /$name ]; then cp -P /$name ${quote(root)}; elif [ -d /$name ]; then mkdir ${quote(root)}/$name; mount --rbind /$name ${quote(root)}/$name; fi; done`,
     ...["usr", "dev", "proc"].map(name => `mount --rbind /${name} ${inside(name)}`),
-    `echo '127.0.0.1 localhost' > ${inside("etc/hosts")}`,
+    // The testbed's servers are called by the machine's name.
+    `echo '127.0.0.1 localhost ${hostname()}' > ${inside("etc/hosts")}`,
     `mkdir -p ${inside(image.workingDirectory)}`,
     // The image's own folder belongs to its user.
     `chown ${runAsUser}:${runAsGroup} ${inside(image.workingDirectory)}`,
