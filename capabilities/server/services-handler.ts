@@ -117,11 +117,6 @@ function parsePage(query: URLSearchParams): Page {
   return { limit: Number(limit), next };
 }
 
-/** What KServe, a download or a model server said, without what may be a secret in it: nobody is asked for a password here. */
-function told(cause: string | undefined): string | undefined {
-  return cause === undefined ? undefined : foreignText(cause);
-}
-
 function describeService(live: LiveInferenceService): Record<string, unknown> {
   const { name, namespace, creationTimestamp, deletionTimestamp } = live.metadata;
   const key = keyOf(live.metadata);
@@ -136,7 +131,7 @@ function describeService(live: LiveInferenceService): Record<string, unknown> {
     status: stateOf(live),
     url: live.status.url,
     since: deletionTimestamp ?? (decided === "" ? creationTimestamp : decided),
-    message: told(causeOf(live)),
+    message: causeOf(live),
     ...(management === "managed" ? {} : { management }),
   };
 }
