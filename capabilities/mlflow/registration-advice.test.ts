@@ -245,7 +245,7 @@ const CASES: [string, RegistrationFailure, cause: RegExp, cure: RegExp][] = [
     "a webhook that others delete",
     refused("Webhook with ID 1 not found.", "RESOURCE_DOES_NOT_EXIST"),
     /was deleted in MLflow while/,
-    /MLFLOW_KSERVE_MLFLOW_WEBHOOK_NAME/,
+    /find out who deletes it/,
   ],
   [
     "a test call that never ends",
