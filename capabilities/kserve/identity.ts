@@ -1,6 +1,6 @@
 import { isModelVersionNumber, type ModelVersionKey } from "../support/model-version-key";
 import { MANAGEMENT_ANNOTATION } from "./management";
-import { inferenceServiceName, InferenceServiceNameError, looksHashed, shortHash } from "./names";
+import { looksHashed, possibleServiceName, shortHash } from "./names";
 
 /** The label that says who looks after an object; with {@link MANAGED_BY} as its value, it is ours. */
 export const MANAGED_BY_LABEL = "managed-by";
@@ -185,7 +185,7 @@ export function keyOf(metadata: IdentityMetadata): ModelVersionKey | undefined {
   return [model, fromJson(model)]
     .filter(candidate => candidate !== undefined)
     .map(candidate => ({ model: candidate, version }))
-    .find(key => nameOrUndefined(key, namespace) === name && labelsAgree(metadata, key));
+    .find(key => possibleServiceName(key, namespace) === name && labelsAgree(metadata, key));
 }
 
 /** Whether an object with our label has none of the annotations that say what it serves. */
@@ -205,7 +205,7 @@ export function serves(metadata: IdentityMetadata, key: ModelVersionKey): boolea
     isManaged(metadata) &&
     hasLostAnnotations(metadata) &&
     namespace !== undefined &&
-    nameOrUndefined(key, namespace) === name &&
+    possibleServiceName(key, namespace) === name &&
     labelsAgree(metadata, key)
   );
 }
@@ -215,15 +215,6 @@ function labelsAgree(metadata: IdentityMetadata, key: ModelVersionKey): boolean 
   if (!hasLostAnnotations(metadata)) return true;
   const expected = identityLabels(key);
   return [MODEL_KEY, VERSION_KEY].every(label => metadata.labels?.[label] === expected[label]);
-}
-
-function nameOrUndefined(key: ModelVersionKey, namespace: string): string | undefined {
-  try {
-    return inferenceServiceName(key, namespace);
-  } catch (error) {
-    if (error instanceof InferenceServiceNameError) return undefined;
-    throw error;
-  }
 }
 
 function information(key: string, value: string | undefined): Record<string, string> {

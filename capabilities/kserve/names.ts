@@ -86,6 +86,16 @@ export function inferenceServiceName(key: ModelVersionKey, namespace: string): s
   return PREFIX + (remains === "" ? "" : `${remains}-`) + shortHash(key.model) + suffix;
 }
 
+/** The same, or undefined for a version that cannot have a name; whoever has to serve it is told why by the error. */
+export function possibleServiceName(key: ModelVersionKey, namespace: string): string | undefined {
+  try {
+    return inferenceServiceName(key, namespace);
+  } catch (error) {
+    if (error instanceof InferenceServiceNameError) return undefined;
+    throw error;
+  }
+}
+
 /** 10 hex digits (40 bits) of the SHA-256 over a text's UTF-16 code units, so that different texts have different input. */
 export function shortHash(text: string): string {
   return createHash("sha256").update(Buffer.from(text, "utf16le")).digest("hex").slice(0, HASH_DIGITS);

@@ -1,5 +1,5 @@
 import { KubernetesError } from "../kubernetes/api-server";
-import { inferenceServiceName } from "../kserve/names";
+import { possibleServiceName } from "../kserve/names";
 import { MlflowError } from "../mlflow/errors";
 import { messageOf } from "../observability/logging";
 import type { ModelVersionKey } from "../support/model-version-key";
@@ -47,15 +47,6 @@ export interface FailureReporter {
   readonly pollEnded: (open: readonly ModelVersionKey[]) => void;
 }
 
-/** The name of a version's InferenceService; undefined when there can be none. */
-export function nameOf({ key, namespace }: FailureSubject): string | undefined {
-  try {
-    return inferenceServiceName(key, namespace);
-  } catch {
-    return undefined;
-  }
-}
-
 /**
  * Describes anything that a reconcile threw.
  *
@@ -64,7 +55,7 @@ export function nameOf({ key, namespace }: FailureSubject): string | undefined {
 export function describeFailure(error: unknown, subject?: FailureSubject): Failure {
   const message = messageOf(error);
   if (error instanceof KubernetesError) {
-    const name = subject && nameOf(subject);
+    const name = subject && possibleServiceName(subject.key, subject.namespace);
     return describeKubernetesFailure(
       error,
       name === undefined ? undefined : { name, namespace: subject?.namespace ?? "" },

@@ -2,7 +2,7 @@ import { hasLostAnnotations, identityLabels, keyOf, MODEL_LABEL, serves, VERSION
 import type { InferenceServices } from "../kserve/inference-services";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { managementOf } from "../kserve/management";
-import { inferenceServiceName } from "../kserve/names";
+import { possibleServiceName } from "../kserve/names";
 import type { MlflowReader, ModelVersion } from "../mlflow/client";
 import { inParallel } from "../support/in-parallel";
 import { formatKey } from "../support/model-version-key";
@@ -157,7 +157,7 @@ async function differences({
   let managed = 0;
   let size = 0;
 
-  const byName = once(() => indexBy(tagged.values(), version => nameOf(version, services.namespace)));
+  const byName = once(() => indexBy(tagged.values(), version => possibleServiceName(version, services.namespace)));
   const byLabels = once(() => indexBy(tagged.values(), version => labelsOf(identityLabels(version))));
 
   /** The version of an object that lost its annotations, found by its name. */
@@ -175,7 +175,7 @@ async function differences({
       if (key === undefined) {
         // It is left untouched, whatever it is.
         const version = byLabels().get(labelsOf(live.metadata.labels));
-        const beside = version === undefined ? undefined : nameOf(version, services.namespace);
+        const beside = version === undefined ? undefined : possibleServiceName(version, services.namespace);
         if (management === "managed" && beside !== undefined && beside !== live.metadata.name)
           namesakes.push({ inferenceService: live.metadata.name, beside });
         return;
@@ -223,15 +223,6 @@ async function differences({
 
 function deletionOf({ metadata: { name, finalizers } }: LiveInferenceService, isTagged: boolean): Deletion {
   return { inferenceService: name, isTagged, finalizers };
-}
-
-function nameOf(version: ModelVersion, namespace: string): string | undefined {
-  try {
-    return inferenceServiceName(version, namespace);
-  } catch {
-    // It cannot have a name; its reconcile says so.
-    return undefined;
-  }
 }
 
 function labelsOf(labels: Readonly<Record<string, string>>): string {

@@ -1,10 +1,11 @@
+import { possibleServiceName } from "../kserve/names";
 import type { DisputedField } from "../kserve/disputed-fields";
 import { MANAGEMENT_ANNOTATION } from "../kserve/management";
 import type { EventRecorder } from "../kubernetes/events";
 import { formatKey } from "../support/model-version-key";
 import type { ModelVersionKey } from "../support/model-version-key";
 import type { Log } from "../observability/logging";
-import { describeFailure, nameOf } from "../reconciliation/failures";
+import { describeFailure } from "../reconciliation/failures";
 import type { Failure, FailureReporter } from "../reconciliation/failures";
 import type { Outcome } from "../reconciliation/reconciler";
 import { createFailureMemory } from "./failure-memory";
@@ -61,7 +62,7 @@ export function createReporter(namespace: string, record: EventRecorder, log: Lo
     failed(key, error) {
       const subject = { key, namespace };
       const { failure, isNew } = memory.failed(formatKey(key), describeFailure(error, subject));
-      const name = nameOf(subject);
+      const name = possibleServiceName(key, namespace);
       const { level, message } = FAILURES[failure.kind];
       const { event: reason, owner, uid, message: cause } = failure;
       log[isNew ? level : "debug"](
