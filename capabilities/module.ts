@@ -34,6 +34,8 @@ import { createDisagreements } from "./reconciliation/disagreements";
 import type { DisagreementOptions } from "./reconciliation/disagreements";
 import { createFormerNamespaces } from "./reconciliation/former-namespaces";
 import { createKeyedQueue } from "./reconciliation/keyed-queue";
+import { createLaggingReads } from "./reconciliation/lagging-reads";
+import type { ToldTag } from "./reconciliation/lagging-reads";
 import { createObserver } from "./reconciliation/observer";
 import type { Observer } from "./reconciliation/observer";
 import { createIsForeign } from "./reconciliation/ownership";
@@ -231,6 +233,13 @@ export function createListener(options: ListenerOptions): Listener {
     (cause: Cause) =>
     (key: ModelVersionKey): Promise<Outcome> =>
       queue.run(key, cause);
+  const reconcileForDelivery = reconcileFor("delivery");
+  const laggingReads = createLaggingReads({ reconcile: reconcileForDelivery, log, onEnd: metrics.laggingRead });
+  const reconcileDelivered = async (key: ModelVersionKey, told: ToldTag | undefined): Promise<Outcome> => {
+    const outcome = await reconcileForDelivery(key);
+    if (told !== undefined) laggingReads.compare(key, told, outcome.deployTag);
+    return outcome;
+  };
   metrics.observeQueue(() => queue.depth);
   const fixed = settings.MLFLOW_WEBHOOK_SECRET;
   const secret = webhookSecret ?? (fixed === undefined ? undefined : fixedSecret(fixed));
@@ -275,7 +284,7 @@ export function createListener(options: ListenerOptions): Listener {
 
   const startServer = async (takesDeliveries: boolean): Promise<HttpServer> => {
     const { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile } = settings;
-    const reconcile = reconcileFor("delivery");
+    const reconcile = reconcileDelivered;
     const deliveries =
       takesDeliveries && secret !== undefined
         ? createDeliveryHandler({ secrets: secret.accepted, deployTagKey, namespace, reconcile, log, metrics })
@@ -336,6 +345,7 @@ export function createListener(options: ListenerOptions): Listener {
 
     async stop() {
       secret?.stop();
+      laggingReads.stop();
       await Promise.all([stopPolling(), keeper?.stop(), server?.close()]);
       await formerNamespaces.idle();
       await queue.idle();

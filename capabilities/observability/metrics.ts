@@ -29,6 +29,7 @@ const REJECTIONS = [
   ...["overloaded", "shutting_down"],
 ] as const;
 const DELIVERY_RESULTS = ["success", "ignored", "refused", "rejected", "error"] as const;
+const LAG_RESULTS = ["caught_up", "unresolved"] as const;
 const STATES = ["Ready", "NotReady", "Pending", "Deleting"] as const;
 const MODES: readonly Mode[] = ["starting", "propagating", "webhook", "polling", "fallback"];
 
@@ -45,6 +46,12 @@ export type RejectionReason = (typeof REJECTIONS)[number];
  * looked into; `error` with 429 or 5xx, after which MLflow tries again.
  */
 export type DeliveryResult = (typeof DELIVERY_RESULTS)[number];
+
+/**
+ * How it ended that MLflow answered otherwise than its own event had said: it came to agree within seconds (`caught_up`), or
+ * not (`unresolved`).
+ */
+export type LagResult = (typeof LAG_RESULTS)[number];
 
 /** InferenceServices by state. */
 export type ServiceCounts = Readonly<Record<(typeof STATES)[number], number>>;
@@ -81,6 +88,7 @@ export interface Metrics {
   mlflowError: (kind: string) => void;
   /** A request to the API server failed; `reason` as KubernetesError has it. */
   kubernetesError: (reason: string) => void;
+  laggingRead: (result: LagResult) => void;
   pollSucceeded: (at: Date) => void;
   /** What the last poll found about many services together. */
   fleet: (counts: FleetCounts) => void;
@@ -123,6 +131,11 @@ export function createMetrics(): Metrics {
     "kubernetes_api_errors_total",
     "Requests to the API server that failed, by reason.",
     ["reason"],
+  );
+  const lagging = counter(
+    "mlflow_lagging_reads_total",
+    "Times that MLflow answered otherwise than its own event had said, by whether it came to agree.",
+    ["result"],
   );
   const processing = new Histogram({
     name: "webhook_processing_duration_seconds",
@@ -177,6 +190,7 @@ export function createMetrics(): Metrics {
   events.inc({ entity: "model_version", action: "created" }, 0);
   for (const result of DELIVERY_RESULTS) answered.inc({ result }, 0);
   for (const reason of REJECTIONS) rejected.inc({ reason }, 0);
+  for (const result of LAG_RESULTS) lagging.inc({ result }, 0);
   for (const kind of MLFLOW_ERRORS) mlflowErrors.inc({ kind }, 0);
   for (const reason of KUBERNETES_ERRORS) kubernetesErrors.inc({ reason }, 0);
   for (const operation of DONE) operations.inc({ operation, status: "success" }, 0);
@@ -207,6 +221,9 @@ export function createMetrics(): Metrics {
     },
     kubernetesError: reason => {
       kubernetesErrors.inc({ reason: known(KUBERNETES_ERRORS, reason) });
+    },
+    laggingRead: result => {
+      lagging.inc({ result });
     },
     pollSucceeded: at => {
       poll.set(at.getTime() / 1000);

@@ -45,6 +45,8 @@ export interface Outcome {
   readonly uid?: string | undefined;
   /** Why nothing runs, when nothing does. */
   readonly reason?: string;
+  /** The deploy tag's value in the answer of MLflow that was acted on; undefined without the tag, or the version. */
+  readonly deployTag?: string | undefined;
   /** Milliseconds spent waiting for MLflow's answers and for the Apply or Delete to be acknowledged. */
   readonly mlflowMilliseconds: number;
   readonly kubernetesMilliseconds: number;
@@ -275,6 +277,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
             ...done,
             inferenceService: name,
             namespace: services.namespace,
+            deployTag: answer?.tags.get(deployTagKey),
             mlflowMilliseconds: mlflowClock.milliseconds(),
             kubernetesMilliseconds: kubernetesClock.milliseconds(),
           },

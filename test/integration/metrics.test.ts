@@ -57,6 +57,7 @@ describe("GET /metrics", () => {
       "kubernetes_api_errors_total",
       "listener_mode",
       "mlflow_api_errors_total",
+      "mlflow_lagging_reads_total",
       "poll_last_success_timestamp_seconds",
       "reconcile_queue_depth",
       "tag_to_ready_duration_seconds",

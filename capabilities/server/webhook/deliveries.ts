@@ -3,6 +3,7 @@ import { limitWarnings } from "../../observability/limited-warnings";
 import type { Log } from "../../observability/logging";
 import type { DeliveryResult, Metrics, RejectionReason } from "../../observability/metrics";
 import { describeFailure } from "../../reconciliation/failures";
+import type { ToldTag } from "../../reconciliation/lagging-reads";
 import type { Outcome } from "../../reconciliation/reconciler";
 import { busyAnswer, errorAnswer, shuttingDown } from "../answers";
 import type { JsonAnswer } from "../answers";
@@ -25,7 +26,8 @@ export interface DeliveryOptions {
   readonly secrets: () => readonly string[];
   readonly deployTagKey: string;
   readonly namespace: string;
-  readonly reconcile: (key: ModelVersionKey) => Promise<Outcome>;
+  /** Makes the cluster match what MLflow says about the version; `told` is what the event says of the deploy tag. */
+  readonly reconcile: (key: ModelVersionKey, told: ToldTag | undefined) => Promise<Outcome>;
   readonly log: Log;
   /** Deliveries about the deploy tag that are worked on at once; further ones are answered 429. */
   readonly maximumUnderWay?: number | undefined;
@@ -107,7 +109,7 @@ export function createDeliveryHandler(options: DeliveryOptions): (request: HttpR
     });
     underWay++;
     try {
-      const outcome = await reconcile(event.key);
+      const outcome = await reconcile(event.key, event.told);
       log.info(
         {
           ...fields(),

@@ -20,12 +20,16 @@ function parse(event: unknown): ParsedEvent {
 }
 
 describe("parseEvent", () => {
-  it.each(["set", "deleted"])("takes model_version_tag.%s of the deploy tag for a hint", action => {
+  it.each([
+    ["set", { value: "true" }],
+    ["deleted", { value: undefined }],
+  ])("takes model_version_tag.%s of the deploy tag for a hint", (action, told) => {
     expect(parse({ ...EVENT, action })).toEqual({
       kind: "deploy-tag",
       entity: "model_version_tag",
       action,
       key: { model: "iris", version: "3" },
+      told,
     });
   });
 
@@ -35,7 +39,12 @@ describe("parseEvent", () => {
       entity: "model_version",
       action: "created",
       key: { model: "iris", version: "4" },
+      told: { value: "false" },
     });
+  });
+
+  it("takes an event whose value cannot be read for a hint all the same", () => {
+    expect(parse({ ...EVENT, data: { ...DATA, value: 1 } })).toMatchObject({ kind: "deploy-tag", told: undefined });
   });
 
   it("accepts the older form: a timestamp in seconds, run and experiment, a version that is a number", () => {

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import type { ToldTag } from "../../reconciliation/lagging-reads";
 import type { ModelVersionKey } from "../../support/model-version-key";
 import { isModelVersionNumber } from "../../support/model-version-key";
 import { isTestDelivery } from "./test-delivery";
@@ -50,7 +51,14 @@ const createdData = z.object({
 
 export type ParsedEvent =
   /** Somebody touched the deploy tag of this version, or registered it with one. Its value now, only MLflow knows. */
-  | { readonly kind: "deploy-tag"; readonly entity: string; readonly action: string; readonly key: ModelVersionKey }
+  | {
+      readonly kind: "deploy-tag";
+      readonly entity: string;
+      readonly action: string;
+      readonly key: ModelVersionKey;
+      /** What the event says of the tag, never to be acted on; undefined where it does not say it legibly. */
+      readonly told: ToldTag | undefined;
+    }
   | {
       readonly kind: "ignored";
       readonly entity: string;
@@ -79,16 +87,29 @@ export function parseEvent(body: Buffer, deployTagKey: string): ParsedEvent {
   if (!isTag && !isCreation) return ignored(`${entity}.${action} does not concern deployments`);
   // Other people's tags may hold anything: only a deploy tag has to be well-formed.
   if (isTag && data.key !== deployTagKey) return ignored(`the tag is not ${deployTagKey}`);
-  if (isCreation && !hasTag(data.tags, deployTagKey))
+  const { tags } = data;
+  if (isCreation && !hasTag(tags, deployTagKey))
     return ignored(`the version was registered without the tag ${deployTagKey}`);
   const subject = (isTag ? tagData : createdData).safeParse(data);
   if (!subject.success)
     return { kind: "malformed", problems: problemsOf(subject.error).map(problem => `data.${problem}`) };
-  return { kind: "deploy-tag", entity, action, key: { model: subject.data.name, version: subject.data.version } };
+  const key = { model: subject.data.name, version: subject.data.version };
+  const told = hasTag(tags, deployTagKey) ? tagTold(tags[deployTagKey]) : toldBy(action, data.value);
+  return { kind: "deploy-tag", entity, action, key, told };
+}
+
+type TagsByKey = Readonly<Record<string, unknown>>;
+
+function toldBy(action: string, value: unknown): ToldTag | undefined {
+  return action === "deleted" ? { value: undefined } : tagTold(value);
+}
+
+function tagTold(value: unknown): ToldTag | undefined {
+  return typeof value === "string" ? { value } : undefined;
 }
 
 /** Tags given at the registration have no event of their own: MLflow tells them with the version alone. */
-function hasTag(tags: unknown, key: string): boolean {
+function hasTag(tags: unknown, key: string): tags is TagsByKey {
   return typeof tags === "object" && tags !== null && Object.hasOwn(tags, key);
 }
 
