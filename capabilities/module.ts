@@ -18,6 +18,8 @@ import { createMlflowTransport } from "./mlflow/transport";
 import type { MlflowTransport } from "./mlflow/transport";
 import { createWebhookKeeper } from "./mlflow/webhook-keeper";
 import type { WebhookKeeper } from "./mlflow/webhook-keeper";
+import { createWebhookRemoval } from "./mlflow/webhook-removal";
+import type { WebhookRemoval } from "./mlflow/webhook-removal";
 import { formatKey } from "./support/model-version-key";
 import type { ModelVersionKey } from "./support/model-version-key";
 import { createHealthCheck } from "./observability/health";
@@ -245,6 +247,7 @@ export function createListener(options: ListenerOptions): Listener {
   const secret = webhookSecret ?? (fixed === undefined ? undefined : fixedSecret(fixed));
   let server: HttpServer | undefined;
   let keeper: WebhookKeeper | undefined;
+  let webhookRemoval: WebhookRemoval | undefined;
   let lastSuccessfulPoll: Date | undefined;
 
   const comparison = {
@@ -325,6 +328,10 @@ export function createListener(options: ListenerOptions): Listener {
           },
         });
         metrics.setMode(status().mode);
+      } else if (deliveries && options.installation !== undefined) {
+        const { MLFLOW_WEBHOOK_NAME: name, MLFLOW_WEBHOOK_URL: url = "" } = settings;
+        const identity = { name, url, installation: options.installation };
+        webhookRemoval = createWebhookRemoval({ transport: transportWith(WEBHOOK_CALL_DEADLINE, true), identity, log });
       }
       return server;
     },
@@ -346,7 +353,7 @@ export function createListener(options: ListenerOptions): Listener {
     async stop() {
       secret?.stop();
       laggingReads.stop();
-      await Promise.all([stopPolling(), keeper?.stop(), server?.close()]);
+      await Promise.all([stopPolling(), keeper?.stop(), webhookRemoval?.stop(), server?.close()]);
       await formerNamespaces.idle();
       await queue.idle();
     },

@@ -5,8 +5,10 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import type { V1Pod, V1Service } from "@kubernetes/client-node";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { listWebhooks } from "../../capabilities/mlflow/webhook-registration";
 import { openRegistry } from "../support/mlflow-registry";
 import { waitFor } from "../support/waiting";
+import { transportTo } from "../support/webhook-modes";
 import { startMlflow, startTestbed } from "../testbed/index";
 import type { MlflowServer, Testbed } from "../testbed/index";
 import { kubectlFor } from "../testbed/kubectl";
@@ -206,6 +208,15 @@ describe.runIf(canPlayNode())("npx pepr deploy", () => {
       `mlflow.created-by: system:serviceaccount:${NAMESPACE}:pepr-mlflow-kserve`,
     );
   }, 600_000);
+
+  it("takes its webhook out of MLflow by the command of README.md", async () => {
+    const transport = transportTo(mlflow.trackingUri);
+    expect(await listWebhooks(transport)).toHaveLength(1);
+    await type(commandsBelow("README.md", "Install it on a cluster").at(-2) ?? "");
+    await restart();
+    await waitFor("its end", async () => ((await listWebhooks(transport)).length === 0 ? true : undefined), BUSY);
+    expect(pods.admission?.logged.join("\n")).toContain("Webhook was removed from MLflow");
+  }, 240_000);
 
   it("is removed by the commands of README.md, without what is served", async () => {
     await type(commandsBelow("README.md", "Install it on a cluster").at(-1) ?? "");

@@ -49,6 +49,8 @@ export interface ListenerFixtureOptions {
    */
   readonly settings?: Readonly<Record<string, string>>;
   readonly webhookSecret?: RotatingSecret;
+  /** The installation's id, as a pod has it. */
+  readonly installation?: string;
   /** Puts something between the module and the API server, to change the world at a certain moment. */
   readonly wrapApiServer?: (apiServer: ApiServer) => ApiServer;
 }
@@ -82,6 +84,7 @@ export async function startListener(options: ListenerFixtureOptions = {}): Promi
     apiServer: options.wrapApiServer?.(apiServer) ?? apiServer,
     log,
     webhookSecret: options.webhookSecret,
+    installation: options.installation,
   });
   running.push(listener);
   const { port } = await listener.serve(true);
