@@ -9,6 +9,7 @@ import { admit } from "./kserve/admission";
 import { connectToApiServer } from "./kubernetes/api-server";
 import { CREATED_BY_KEY, MANAGED_BY, MANAGED_BY_LABEL } from "./kserve/identity";
 import { InferenceService } from "./kserve/inference-service";
+import { cleanFields } from "./observability/logging";
 import { readOwnUsername } from "./kubernetes/own-identity";
 import { createListener } from "./module";
 import type { Listener } from "./module";
@@ -76,7 +77,7 @@ async function start(isReady: () => boolean): Promise<Running> {
   const { variables, readSecret, problems } = await gatherVariables(process.env, apiServer, moduleNamespace(), peprLog);
   const configuration = readConfiguration(variables, problems);
   const { settings } = configuration;
-  const log = peprLog.child({}, { level: settings.LOG_LEVEL });
+  const log = peprLog.child({}, { level: settings.LOG_LEVEL, formatters: { log: cleanFields } });
   surviveUnhandledRejections(log);
   for (const { name, nearest } of unknownSettings(variables)) {
     log.warn({ setting: name }, `There is no setting ${name}; did you mean ${nearest}?`);

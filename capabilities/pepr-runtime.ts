@@ -7,6 +7,7 @@ import { Log as peprLog } from "pepr";
 import type { Capability } from "pepr";
 import { createPeprCapability, isBuild } from "./pepr-capability";
 import { messageOf } from "./observability/logging";
+import { withoutSecrets } from "./support/foreign-text";
 import { exitAfter, finishBeforeExit } from "./support/termination";
 
 /** The port of Pepr's own server, which its Deployments name. */
@@ -50,7 +51,7 @@ export async function runModule(
     await waitForPepr(port, upWithin);
     made.peprIsUp();
   } catch (error) {
-    peprLog.fatal(`mlflow-kserve cannot start: ${messageOf(error)}`);
+    peprLog.fatal(`mlflow-kserve cannot start: ${withoutSecrets(messageOf(error))}`);
     await exitAfter(stop, 1);
   }
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { setImmediate as afterAnswers } from "node:timers/promises";
 import { BoundedCache } from "../support/bounded-cache";
+import { withoutSecrets } from "../support/foreign-text";
 import type { Log } from "../observability/logging";
 import { messageOf } from "../observability/logging";
 import type { ApiServer } from "./api-server";
@@ -46,7 +47,8 @@ export function createEventRecorder(
   // One after the other, so that hundreds of them do not hold up the Applies that they tell of, nor the answers.
   let last = Promise.resolve();
   let waiting = 0;
-  return ({ type, reason, message, name, uid, isNew = false }) => {
+  return ({ type, reason, name, uid, isNew = false, ...event }) => {
+    const message = withoutSecrets(event.message);
     const identity = JSON.stringify([name, uid, reason, message]);
     const before = recorded.get(identity);
     if (!isNew && before !== undefined && now() - before < REPEAT_AFTER[type]) return;

@@ -1,3 +1,5 @@
+import { withoutSecrets } from "../support/foreign-text";
+
 /** An answer; its body is sent as JSON. */
 export interface JsonAnswer {
   readonly status: number;
@@ -24,9 +26,9 @@ export type Answer = JsonAnswer | TextAnswer | RenderedAnswer;
 
 const JSON_TYPE = "application/json; charset=utf-8";
 
-/** An error in the form that every error of this server has. */
+/** An error in the form that every error of this server has, {@link withoutSecrets}: anybody may read it. */
 export function errorAnswer(status: number, message: string): JsonAnswer {
-  return { status, body: { status: "error", message } };
+  return { status, body: { status: "error", message: withoutSecrets(message) } };
 }
 
 /** An error that goes away by itself. @param seconds after which to try again */

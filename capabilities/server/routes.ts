@@ -3,6 +3,7 @@ import { VERSION } from "../observability/health";
 import type { Health, ModuleStatus } from "../observability/health";
 import { METRICS_CONTENT_TYPE } from "../observability/metrics";
 import type { Metrics } from "../observability/metrics";
+import { withoutSecrets } from "../support/foreign-text";
 import { shuttingDown, starting } from "./answers";
 import type { Answer } from "./answers";
 import type { Handler, Routes } from "./http-server";
@@ -48,7 +49,7 @@ function healthHandler({ health, status = () => ({ mode: "starting" }) }: RouteO
         mlflow_connected: mlflowConnected,
         kubernetes_connected: kubernetesConnected,
         mode,
-        ...(cause === undefined ? {} : { cause }),
+        ...(cause === undefined ? {} : { cause: withoutSecrets(cause) }),
         last_successful_poll: lastSuccessfulPoll?.toISOString() ?? null,
         version: VERSION,
       },

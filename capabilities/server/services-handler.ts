@@ -5,7 +5,7 @@ import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { managementOf } from "../kserve/management";
 import { causeOf, conditionOf, stateOf } from "../kserve/service-state";
 import { messageOf } from "../observability/logging";
-import { foreignText } from "../support/foreign-text";
+import { foreignText, withoutSecrets } from "../support/foreign-text";
 import { busyAnswer, errorAnswer } from "./answers";
 import type { RenderedAnswer } from "./answers";
 import type { Handler } from "./http-server";
@@ -129,7 +129,7 @@ function describeService(live: LiveInferenceService): Record<string, unknown> {
     model_name: key?.model,
     model_version: key?.version,
     status: stateOf(live),
-    url: live.status.url,
+    url: live.status.url === undefined ? undefined : withoutSecrets(live.status.url),
     since: deletionTimestamp ?? (decided === "" ? creationTimestamp : decided),
     message: causeOf(live),
     ...(management === "managed" ? {} : { management }),

@@ -1,15 +1,57 @@
 /** Characters of somebody else's text that are told; Kubernetes takes 1,024 for a whole Event. */
 const MAXIMUM_LENGTH = 600;
 
+/** Characters that are looked at: what is cut away must not have made a secret's end unrecognisable in the part that stays. */
+const LOOKED_AT = 8_000;
+
+const SECRET_NAME =
+  /(?:password|passwd|passphrase|secret|token(?!s|iz)|signature|credential|api[-_]?key|access[-_]?key|account[-_]?key|private[-_]?key)/i
+    .source;
+
 /**
- * A text that another system wrote, fit to be told on: in one line, not too long, and without what may be a secret in a
- * URL (a password before the host, a signature behind the question mark).
+ * What is a secret by its form, each with what is told instead. Names and prefixes as their issuers document them; more is
+ * taken for a secret rather than less.
  */
+const SECRETS: readonly (readonly [RegExp, string])[] = [
+  // A password before the host of a URL, and what is behind its question mark (signatures) or hash (tokens).
+  [/\b([a-z][a-z0-9+.-]*:\/\/)[^\s/@"'<>]*@/gi, "$1***@"],
+  [/\b([a-z][a-z0-9+.-]*:\/\/[^\s"'<>?#]*)([?#])[^\s"'<>]+/gi, "$1$2***"],
+  [/-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/gs, "***"],
+  // Headers: X-Amz-Security-Token: …, Authorization: Bearer …, {'Cookie': '…'}
+  [
+    /(?<![\w-])((?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]*(?:token|key|secret|signature))(["']?\s*[:=]\s*["']?)(?:(?:bearer|basic|digest|negotiate|token|aws4-hmac-sha256)\s+)?[^\s"',;]+/gi,
+    "$1$2***",
+  ],
+  [/\b(bearer|basic)\s+(?=[\w.~+/=-]*[\d=])[\w.~+/=-]{8,}/gi, "$1 ***"],
+  // password=…, "client_secret": "…", AccountKey=…; sig=… of Azure
+  [
+    new RegExp(
+      `(?<![\\w.-])([\\w.-]*${SECRET_NAME}[\\w-]*|sig|pwd)(\\s?=\\s?|["']\\s*[:=]\\s*)(?=[^\\s&;,)}\\]])(?:"[^"]*"|'[^']*')?[^\\s&;,"')}\\]]*`,
+      "gi",
+    ),
+    "$1$2***",
+  ],
+  // JSON Web Tokens; keys of AWS; tokens of GitHub, GitLab, Google, Hugging Face, Databricks, Slack, OpenAI
+  [/\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)*/g, "***"],
+  [/\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/g, "***"],
+  [/\b(?:gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|ya29\.[\w-]{16,}|hf_\w{20,})/g, "***"],
+  [/\b(?:dapi[0-9a-f]{32}|xox[abprs]-[\w-]{10,}|sk-[\w-]{20,})/g, "***"],
+];
+
+/**
+ * A text without what looks like a secret: credentials and queries of URLs, values of headers and fields whose name says that
+ * they are secret, tokens of known form. Doing it twice changes nothing more.
+ */
+export function withoutSecrets(text: string): string {
+  let clean = text;
+  for (const [form, instead] of SECRETS) clean = clean.replace(form, instead);
+  return clean;
+}
+
+/** A text that another system wrote, fit to be told on: in one line, not too long, and {@link withoutSecrets}. */
 export function foreignText(text: string): string {
-  const line = text
-    .replace(/\s+/g, " ")
-    .trim()
-    .replace(/\b([a-z][a-z0-9+.-]*:\/\/)[^\s/@"']*@/gi, "$1***@")
-    .replace(/\b([a-z][a-z0-9+.-]*:\/\/[^\s"'?]*)\?[^\s"']+/gi, "$1?***");
+  const isCut = text.length > LOOKED_AT;
+  const looked = isCut ? text.slice(0, LOOKED_AT).replace(/\S+$/, "…") : text;
+  const line = withoutSecrets(looked).replace(/\s+/g, " ").trim();
   return line.length > MAXIMUM_LENGTH ? `${line.slice(0, MAXIMUM_LENGTH - 1)}…` : line;
 }

@@ -1,4 +1,5 @@
 import type { ModelVersionKey } from "../../support/model-version-key";
+import { withoutSecrets } from "../../support/foreign-text";
 import { limitWarnings } from "../../observability/limited-warnings";
 import type { Log } from "../../observability/logging";
 import type { DeliveryResult, Metrics, RejectionReason } from "../../observability/metrics";
@@ -129,7 +130,7 @@ export function createDeliveryHandler(options: DeliveryOptions): (request: HttpR
           action: outcome.action,
           inference_service: outcome.inferenceService,
           namespace: outcome.namespace,
-          ...(outcome.reason === undefined ? {} : { message: outcome.reason }),
+          ...(outcome.reason === undefined ? {} : { message: withoutSecrets(outcome.reason) }),
         },
       };
     } catch (error) {
