@@ -16,14 +16,14 @@ it("plays the main cycle by webhook and by poll", async () => {
   });
   expect(cycle).toMatchObject({ mode: "webhook", cause: undefined });
   const { byWebhook, byPoll } = cycle;
-  for (const seconds of [byWebhook?.deployed, byWebhook?.removed, byPoll.deployed, byPoll.removed])
+  for (const seconds of [byWebhook, byPoll].flatMap(times => [times?.deployed, times?.ready, times?.removed]))
     expect(seconds).toBeGreaterThanOrEqual(0);
   expect(
-    tableOf([
-      { release: "3.x", cycle: { ...cycle, byPoll: { deployed: 9.5, removed: 3 } } },
+    tableOf("MLflow", [
+      { release: "3.x", cycle: { ...cycle, byPoll: { deployed: 9.5, ready: 10, removed: 3 } } },
       { release: "0.1", problem: "no | such\nrelease" },
     ]),
   ).toMatch(
-    /^\| 3\.x \| webhook and poll \| [\d.]+ s, [\d.]+ s \| 9\.5 s, 3 s \| {2}\|\n\| 0\.1 \| nothing \| .* \| no \\\| such release \|$/m,
+    /^\| 3\.x \| webhook and poll \| [\d.]+ s, [\d.]+ s, [\d.]+ s \| 9\.5 s, 10 s, 3 s \| {2}\|\n\| 0\.1 \| nothing \| .* \| no \\\| such release \|$/m,
   );
 });

@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { connectToApiServer } from "../../capabilities/kubernetes/api-server";
 import { createInferenceServices } from "../../capabilities/kserve/inference-services";
-import type { InferenceServices } from "../../capabilities/kserve/inference-services";
+import type { LiveInferenceService } from "../../capabilities/kserve/live-inference-service";
 import { inferenceServiceName } from "../../capabilities/kserve/names";
-import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
+import { stateOf } from "../../capabilities/kserve/service-state";
 import { startModuleUnderTest } from "../bench/module-under-test";
 import type { ModuleUnderTest } from "../bench/module-under-test";
 import { kubeConfigFrom } from "../support/kube-config";
@@ -31,10 +31,12 @@ export interface CycleOptions {
 /** Seconds from the tag, or its end, to what follows from it in the cluster. */
 export interface Seconds {
   readonly deployed: number;
+  /** Until KServe says that it is Ready. */
+  readonly ready: number;
   readonly removed: number;
 }
 
-/** What came of the main cycle with one MLflow. */
+/** What came of the main cycle with one release. */
 export interface CycleResult {
   /** What /health says carries the work, once that is decided. */
   readonly mode: string;
@@ -134,33 +136,18 @@ async function tagAndUntag({ trackingUri, kubeconfig }: CycleOptions, namespace:
   const stays = await registry.register(`compatible-${suffix}-stays`, "s3://models/x");
   const goes = await registry.register(`compatible-${suffix}`, "s3://models/x");
   await registry.setTag(stays, "deploy", "true");
-  const deployed = await secondsUntil(services, goes, `deployed by ${by}`, true, () =>
-    registry.setTag(goes, "deploy", "true"),
-  );
-  const removed = await secondsUntil(services, goes, `removed by ${by}`, false, () =>
-    registry.deleteTag(goes, "deploy"),
-  );
-  return { deployed, removed };
-}
-
-async function secondsUntil(
-  services: InferenceServices,
-  key: ModelVersionKey,
-  what: string,
-  isThere: boolean,
-  change: () => Promise<void>,
-): Promise<number> {
-  const name = inferenceServiceName(key, services.namespace);
-  const start = performance.now();
-  await change();
-  await waitFor(
-    `${name} ${what}`,
-    async () => {
-      const live = await services.get(name);
-      const isServed = live !== undefined && live.metadata.deletionTimestamp === undefined;
-      return isServed === isThere || undefined;
-    },
-    STEP_TIMEOUT,
-  );
-  return Math.round((performance.now() - start) / 100) / 10;
+  const name = inferenceServiceName(goes, namespace);
+  const until = async (what: string, since: number, isSo: (live: LiveInferenceService | undefined) => boolean) => {
+    const look = async (): Promise<true | undefined> => isSo(await services.get(name)) || undefined;
+    await waitFor(`${name} ${what} by ${by}`, look, STEP_TIMEOUT);
+    return Math.round((performance.now() - since) / 100) / 10;
+  };
+  const tagged = performance.now();
+  await registry.setTag(goes, "deploy", "true");
+  const deployed = await until("deployed", tagged, live => live !== undefined);
+  const ready = await until("Ready", tagged, live => live !== undefined && stateOf(live) === "Ready");
+  const untagged = performance.now();
+  await registry.deleteTag(goes, "deploy");
+  const removed = await until("removed", untagged, live => live?.metadata.deletionTimestamp !== undefined || !live);
+  return { deployed, ready, removed };
 }

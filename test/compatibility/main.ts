@@ -3,20 +3,25 @@ import { parseArgs } from "node:util";
 import { messageOf } from "../../capabilities/observability/logging";
 import { say } from "../support/command-output";
 import { startTestbed, testbedOptionsFrom } from "../testbed";
-import type { Testbed } from "../testbed";
+import type { Testbed, TestbedOptions } from "../testbed";
 import { kubectlFor } from "../testbed/kubectl";
 import { TESTBED_FLAGS } from "../testbed/options";
 import { untilAskedToStop } from "../testbed/stopping";
 import { playCycle } from "./cycle";
+import type { CycleResult } from "./cycle";
 import { writeTable } from "./document";
 import type { ReleaseResult } from "./document";
+import { KSERVE_RELEASES, kserveModule } from "./kserve-releases";
 import { MLFLOW_RELEASES, mlflowRelease, startRelease } from "./mlflow-environment";
 
-const HELP = `Plays the main cycle (tagged, served, untagged, gone) against releases of MLflow from PyPI, by webhook and by poll.
+const HELP = `Plays the main cycle (tagged, served, untagged, gone) against releases of MLflow from PyPI, by webhook and by poll,
+or with --kserve against releases of KServe, each in a cluster of its own.
 
 Usage: npm run compatibility [-- --releases LIST] [--document FILE] [--kubeconfig FILE]
+       npm run compatibility -- --kserve LIST [--document FILE]
 
   --releases LIST     releases of MLflow, with commas between them (${MLFLOW_RELEASES.join(",")} when not given)
+  --kserve LIST       releases of KServe instead (${KSERVE_RELEASES.join(",")}); all, or some with commas between them
   --document FILE     a page to write the table into, between its marks; docs/compatibility.md is one
   --kubeconfig FILE   use this cluster instead of starting one (or: KUBECONFIG of a testbed)`;
 
@@ -27,6 +32,7 @@ async function main(): Promise<number> {
     options: {
       ...TESTBED_FLAGS,
       releases: { type: "string", default: MLFLOW_RELEASES.join(",") },
+      kserve: { type: "string" },
       document: { type: "string" },
       help: { type: "boolean", short: "h" },
     },
@@ -35,16 +41,14 @@ async function main(): Promise<number> {
     say(HELP);
     return 0;
   }
-  let testbed: Testbed | undefined;
+  const { kserve } = values;
+  const subject = kserve === undefined ? "MLflow" : "KServe";
   const work = async (): Promise<number> => {
-    testbed = await startTestbed({ ...testbedOptionsFrom(argv, process.env), progress });
-    const results: ReleaseResult[] = [];
-    for (const release of values.releases.split(",")) {
-      const result = await tryRelease(testbed, release);
-      results.push(result);
-      say(JSON.stringify(result));
-    }
-    if (values.document !== undefined) await writeTable(values.document, results);
+    const results =
+      kserve === undefined
+        ? await tryMlflows(testbedOptionsFrom(argv, process.env), values.releases.split(","))
+        : await tryKserves(kserve.split(","));
+    if (values.document !== undefined) await writeTable(values.document, subject, results);
     return results.every(({ problem }) => problem === undefined) ? 0 : 1;
   };
   const ended = await Promise.race([work(), untilAskedToStop()]);
@@ -53,31 +57,62 @@ async function main(): Promise<number> {
   return typeof ended === "string" ? 130 : ended;
 }
 
-/** Never rejects: a release that does not work is a result. */
-async function tryRelease(testbed: Testbed, release: string): Promise<ReleaseResult> {
-  const { kubeconfig, kubectl, logDirectory } = testbed;
-  try {
-    const python = await mlflowRelease(release, progress);
-    const server = await startRelease(python, logDirectory, release);
+/** The one that runs now. */
+let testbed: Testbed | undefined;
+
+async function tryMlflows(options: TestbedOptions, releases: readonly string[]): Promise<ReleaseResult[]> {
+  const started = (testbed = await startTestbed({ ...options, progress }));
+  return await inTurn(releases, async release => {
+    const server = await startRelease(await mlflowRelease(release, progress), started.logDirectory, release);
     try {
-      const { trackingUri } = server;
-      const name = `mlflow-${release}`;
-      return {
-        release,
-        cycle: await playCycle({
-          kubeconfig,
-          kubectl: kubectlFor(kubectl, kubeconfig, logDirectory),
-          logDirectory,
-          trackingUri,
-          name,
-        }),
-      };
+      return await play(started, server.trackingUri, `mlflow-${release}`);
     } finally {
       await server.stop();
     }
-  } catch (error) {
-    return { release, problem: messageOf(error) };
+  });
+}
+
+async function tryKserves(releases: readonly string[]): Promise<ReleaseResult[]> {
+  return await inTurn(releases, async release => {
+    const kserve = kserveModule(release);
+    const started = (testbed = await startTestbed({ kserve, progress }));
+    try {
+      return await play(started, started.mlflowTrackingUri, `kserve-${release}`);
+    } finally {
+      await started.stop();
+    }
+  });
+}
+
+/** A release that does not work is a result. */
+async function inTurn(
+  releases: readonly string[],
+  attempt: (release: string) => Promise<CycleResult>,
+): Promise<ReleaseResult[]> {
+  const results: ReleaseResult[] = [];
+  for (const release of releases) {
+    const result = await attempt(release).then(
+      (cycle): ReleaseResult => ({ release, cycle }),
+      (error: unknown): ReleaseResult => ({ release, problem: messageOf(error) }),
+    );
+    results.push(result);
+    say(JSON.stringify(result));
   }
+  return results;
+}
+
+async function play(
+  { kubeconfig, kubectl, logDirectory }: Testbed,
+  trackingUri: string,
+  name: string,
+): Promise<CycleResult> {
+  return await playCycle({
+    kubeconfig,
+    kubectl: kubectlFor(kubectl, kubeconfig, logDirectory),
+    logDirectory,
+    trackingUri,
+    name,
+  });
 }
 
 function progress(message: string): void {

@@ -119,7 +119,8 @@ async function provideCluster(
   }
   // The others need kubectl for their manifests.
   const programs = await kubernetesPrograms(run.progress);
-  const kserve = await kserveDirectory(programs("kubectl"), run.progress);
+  const { kserve: module = "kserve" } = options;
+  const kserve = { module, directory: await kserveDirectory(module, programs("kubectl"), run.progress) };
   const kwok = await kwokDirectory(programs("kubectl"), run.progress);
   const initializer = await storageInitializer(run.progress);
   const certificates = await createCertificates();

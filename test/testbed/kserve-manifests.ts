@@ -5,22 +5,27 @@ import { isCached } from "./cache";
 import type { KubernetesObject } from "./cluster-api";
 import { run as runCommand } from "./commands";
 import { goBinaries, goBuildKey, sourceDirectory } from "./go-binaries";
+import type { KserveModule } from "./go-binaries";
 
 const MODULE = "github.com/kserve/kserve";
-const BUILD = { module: "kserve" as const, programs: [{ packagePath: `${MODULE}/cmd/manager`, binary: "manager" }] };
+const PROGRAMS = [{ packagePath: `${MODULE}/cmd/manager`, binary: "manager" }];
 
 /** Whether KServe does not have to be compiled. */
 export function kserveIsBuilt(): boolean {
-  return isCached(BUILD.module, goBuildKey(BUILD));
+  return isCached("kserve", goBuildKey({ module: "kserve", programs: PROGRAMS }));
 }
 
 /**
  * Builds KServe's controller manager, or finds it in the cache, with the manifests of the same release beside it.
  * @param kubectl path of a kubectl, to put the manifests together with
  */
-export function kserveDirectory(kubectl: string, progress: (message: string) => void): Promise<string> {
+export function kserveDirectory(
+  module: KserveModule,
+  kubectl: string,
+  progress: (message: string) => void,
+): Promise<string> {
   const finish = async (directory: string): Promise<void> => {
-    const config = join(await sourceDirectory("kserve", MODULE), "config");
+    const config = join(await sourceDirectory(module, MODULE), "config");
     const folders = {
       crds: join("crd", "full"),
       configuration: "configmap",
@@ -33,7 +38,7 @@ export function kserveDirectory(kubectl: string, progress: (message: string) => 
     }
     write(directory, "webhooks", readFileSync(join(config, "webhook", "manifests.yaml"), "utf8"));
   };
-  return goBinaries({ ...BUILD, finish }, progress);
+  return goBinaries({ module, programs: PROGRAMS, finish }, progress);
 }
 
 // As JSON, because reading two megabytes of YAML at every start would take a second.
@@ -47,15 +52,22 @@ export function readManifests(directory: string, name: string): KubernetesObject
   return JSON.parse(readFileSync(join(directory, `${name}.json`), "utf8")) as KubernetesObject[];
 }
 
-/** KServe's own configuration, changed for a cluster that has neither Knative nor an ingress. */
-export function forBareCluster(configMap: KubernetesObject & { data?: Record<string, string> }): KubernetesObject {
+/**
+ * KServe's own configuration, changed for a cluster that has neither Knative nor an ingress.
+ *
+ * @param deploymentMode what the release calls predictors that are Deployments: Standard, or RawDeployment before 0.16
+ */
+export function forBareCluster(
+  configMap: KubernetesObject & { data?: Record<string, string> },
+  deploymentMode: "Standard" | "RawDeployment",
+): KubernetesObject {
   const change = (key: string, values: Record<string, unknown>): string => {
     const section = JSON.parse(configMap.data?.[key] ?? "{}") as Record<string, unknown>;
     return JSON.stringify({ ...section, ...values });
   };
   const data = {
     ...configMap.data,
-    deploy: change("deploy", { defaultDeploymentMode: "Standard" }),
+    deploy: change("deploy", { defaultDeploymentMode: deploymentMode }),
     ingress: change("ingress", { disableIngressCreation: true, disableIstioVirtualHost: true }),
   };
   return { ...configMap, data } as KubernetesObject;

@@ -4,6 +4,7 @@ import type { Certificate, Certificates } from "./certificates";
 import type { ClusterApi, KubernetesObject } from "./cluster-api";
 import type { ControlPlane } from "./control-plane";
 import { byUrl, forBareCluster, readManifests } from "./kserve-manifests";
+import type { KserveModule } from "./go-binaries";
 import { freePort } from "./ports";
 import { answersOk, sleep } from "./probe";
 import type { Run } from "./run";
@@ -15,7 +16,7 @@ const SERVED_WITHIN_SECONDS = 60;
 /** Installs KServe into the cluster and starts its controller; returns when its admission webhooks are in force. */
 export async function startKserve(
   run: Run,
-  directory: string,
+  { directory, module }: { readonly directory: string; readonly module: KserveModule },
   { api, kubeconfig }: Pick<ControlPlane, "api" | "kubeconfig">,
   certificates: Certificates,
 ): Promise<void> {
@@ -24,7 +25,9 @@ export async function startKserve(
   };
   const crds = readManifests(directory, "crds");
   await api.create({ apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE } });
-  await createAll([...crds, ...readManifests(directory, "configuration").map(forBareCluster)]);
+  const mode = module === "kserve-0.15" ? "RawDeployment" : "Standard";
+  const configuration = readManifests(directory, "configuration").map(object => forBareCluster(object, mode));
+  await createAll([...crds, ...configuration]);
   await untilServed(
     api,
     crds.map(crd => crd.metadata.name.replace(`.${GROUP}`, "")),

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { delimiter, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import type { KserveModule } from "./go-binaries";
 import { isTestbedKubeconfig } from "./kubeconfig";
 
 /** What the caller brings along, or wants to be different. */
@@ -9,6 +10,8 @@ export interface TestbedOptions {
   kubeconfig?: string;
   /** Whether it may have the module and its services in it: a testbed that runs, where tests leave what they like. */
   mayBeInUse?: boolean;
+  /** Which release of KServe our cluster gets; the one that is tested with when left out. */
+  kserve?: KserveModule;
   /** Base URL of an MLflow server; we start one when left out. */
   mlflowTrackingUri?: string;
   /** Settings for our MLflow server, on top of ours. */
