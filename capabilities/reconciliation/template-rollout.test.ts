@@ -37,6 +37,12 @@ describe("progressOf", () => {
     expect(progressOf(service(conditions), DEADLINE, now)).toBe(progress);
   });
 
+  it("is rolling out when it was brought up to date in the moment after its creation", () => {
+    const live = service(ready("NewReplicaSetAvailable"), CREATED + 1_000);
+    const updated = { ...live, metadata: { ...live.metadata, generation: 2 } };
+    expect(progressOf(updated, DEADLINE, CREATED + 2_000)).toBe("rolling out");
+  });
+
   it("does not wait for what is new, nor for what we never applied", () => {
     expect(progressOf(service(notReady(CREATED), CREATED), DEADLINE, CREATED + DEADLINE + 1)).toBe("done");
     const theirs = liveService(modelVersion(), { metadata: { managedFields: [] } });

@@ -136,13 +136,18 @@ function alike(outdated: readonly OutdatedService[]): RolloutState["preview"] {
  */
 export function progressOf(live: LiveInferenceService, deadline: number, now: number): Progress {
   const applied = appliedAt(live);
-  if (applied === undefined || applied - Date.parse(live.metadata.creationTimestamp) < SAME_MOMENT) return "done";
+  if (applied === undefined || isAsCreated(live, applied)) return "done";
   if (isRolledOut(live))
     return componentsChangedAt(live) > applied || now - applied >= BEGINS_WITHIN ? "done" : "rolling out";
   const ready = conditionOf(live, "Ready");
   const wasBrokenBefore = ready?.status !== "True" && Date.parse(ready?.lastTransitionTime ?? "") < applied;
   if (wasBrokenBefore) return "done";
   return now - applied > deadline ? "stuck" : "rolling out";
+}
+
+/** Whether our last Apply is the one that made the object. One soon after it counts the generation on. */
+function isAsCreated({ metadata }: LiveInferenceService, applied: number): boolean {
+  return metadata.generation <= 1 && applied - Date.parse(metadata.creationTimestamp) < SAME_MOMENT;
 }
 
 /** Describes a service that is not Ready in its new form. */

@@ -18,6 +18,9 @@ import { createRandom } from "./random";
 /** Milliseconds until unused connections to the API server are closed by their agent, which has a minute for that. */
 const CONNECTIONS_CLOSED_WITHIN = 150_000;
 
+/** Milliseconds without work after which none is to come: that is how long MLflow's disagreement with an event is looked at. */
+const LOOKED_AT_FOR = 10_000;
+
 /** Milliseconds without a new descriptor after which the start is over: Pepr's runtime opens connections of its own. */
 const STARTED_AFTER = 5_000;
 
@@ -125,9 +128,12 @@ async function waitUntilStarted(replica: Replica): Promise<void> {
 
 /** Gives time for what is to be closed and done; whether it is, the verdict says. */
 async function waitUntilDone(replica: Replica, descriptors: number): Promise<void> {
+  let since = performance.now();
   const isDone = async (): Promise<true | undefined> => {
-    if (openDescriptors(pidOf(replica)) > descriptors) return undefined;
-    return (await readMetrics(replica.url)).value("reconcile_queue_depth") === 0 || undefined;
+    const isBusy = (await readMetrics(replica.url)).value("reconcile_queue_depth") !== 0;
+    if (isBusy) since = performance.now();
+    if (isBusy || openDescriptors(pidOf(replica)) > descriptors) return undefined;
+    return performance.now() - since > LOOKED_AT_FOR || undefined;
   };
   await waitFor("the end of all work", isDone, CONNECTIONS_CLOSED_WITHIN).catch(() => undefined);
 }
