@@ -1,6 +1,7 @@
 // `npm test`: all tests, and as the last line how many passed and failed. Arguments go to vitest, for example a file or
 // `--project unit`.
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -46,6 +47,19 @@ function isUnitOnly(argv: readonly string[]): boolean {
   return /(^| )--project[= ]unit( |$)/.test(argv.join(" "));
 }
 
+/** @returns its exit code; null when a signal ended it */
+async function runVitest(argv: readonly string[]): Promise<number | null> {
+  const fixed = ["node_modules/vitest/vitest.mjs", "run", "--reporter=default", "--reporter=json"];
+  const vitest = spawn(process.execPath, [...fixed, ...argv], { stdio: "inherit" });
+  // Whoever ends this process means the tests, and the systems that they started end with vitest.
+  const end = (): void => void vitest.kill("SIGTERM");
+  for (const signal of ["SIGTERM", "SIGHUP"] as const) process.on(signal, end);
+  // A terminal's Ctrl-C reaches vitest as well; this process waits for it.
+  process.on("SIGINT", () => undefined);
+  const [code] = (await once(vitest, "close")) as [number | null];
+  return code;
+}
+
 async function main(): Promise<void> {
   const argv = process.argv.slice(2);
   if (!isUnitOnly(argv)) {
@@ -60,14 +74,7 @@ async function main(): Promise<void> {
   }
   const directory = mkdtempSync(path.join(tmpdir(), "mlflow-kserve-report-"));
   const reportFile = path.join(directory, "report.json");
-  const { status } = spawnSync(
-    process.execPath,
-    [
-      ...["node_modules/vitest/vitest.mjs", "run", "--reporter=default", "--reporter=json"],
-      ...[`--outputFile.json=${reportFile}`, ...argv],
-    ],
-    { stdio: "inherit" },
-  );
+  const status = await runVitest([`--outputFile.json=${reportFile}`, ...argv]);
   let report: Report = { numPassedTests: 0, numPendingTests: 0, testResults: [] };
   try {
     report = JSON.parse(readFileSync(reportFile, "utf8")) as Report;
