@@ -22,13 +22,13 @@ async function setUp(mlflow: FaultyAnswer, settings: Readonly<Record<string, str
   const requests: ApiServerRequest[] = [];
   const all = {
     MLFLOW_TRACKING_URI: url,
-    MLFLOW_WEBHOOK_SECRET: "geheim",
+    MLFLOW_WEBHOOK_SECRET: "geheim, und lang genug",
     APP_HOST: "127.0.0.1",
     APP_PORT: "0",
     ...settings,
   };
   const listener = createListener({
-    mlflowCertificates: undefined,
+    mlflowAccess: { tls: {} },
     settings: parseSettings(
       Object.fromEntries(Object.entries(all).map(([name, value]) => [`MLFLOW_KSERVE_${name}`, value])),
     ),

@@ -12,6 +12,8 @@ import { rememberDisputes } from "./kserve/disputed-fields";
 import { createInferenceServices } from "./kserve/inference-services";
 import { servicesElsewhere } from "./kserve/services-elsewhere";
 import { readOwnUsername } from "./kubernetes/own-identity";
+import { fixedAccess } from "./mlflow/access";
+import type { RenewableAccess } from "./mlflow/access";
 import { createBatchingReader } from "./mlflow/batching-reader";
 import { createMlflowReader } from "./mlflow/client";
 import { createMlflowTransport } from "./mlflow/transport";
@@ -95,6 +97,8 @@ export interface ListenerOptions extends Configuration {
   readonly log: Log;
   /** The webhook's secret when it may be replaced while the module runs; otherwise the settings' one stays. */
   readonly webhookSecret?: RotatingSecret | undefined;
+  /** How MLflow is called, when that may change while the module runs; otherwise the configuration's stays. */
+  readonly renewableAccess?: RenewableAccess | undefined;
   /** Tells this installation's webhook in MLflow from those of others; host and namespace when left out. */
   readonly installation?: string | undefined;
   /** Whether what is around the module is up, for the readiness probe; it is when left out. */
@@ -125,13 +129,12 @@ export function createListener(options: ListenerOptions): Listener {
   const { settings, template, log, webhookSecret } = options;
   const metrics = createMetrics();
   const apiServer = countKubernetesErrors(options.apiServer, metrics);
+  const access = options.renewableAccess ?? fixedAccess(options.mlflowAccess);
   const transportWith = (deadline: number, freshConnections: boolean): MlflowTransport =>
     countMlflowErrors(
       createMlflowTransport({
         trackingUri: settings.MLFLOW_TRACKING_URI,
-        authorization: settings.mlflowAccess.authorization,
-        certificates: options.mlflowCertificates,
-        insecureTls: settings.mlflowAccess.insecureTls,
+        access,
         deadline,
         freshConnections,
       }),
@@ -290,7 +293,15 @@ export function createListener(options: ListenerOptions): Listener {
     const reconcile = reconcileDelivered;
     const deliveries =
       takesDeliveries && secret !== undefined
-        ? createDeliveryHandler({ secrets: secret.accepted, deployTagKey, namespace, reconcile, log, metrics })
+        ? createDeliveryHandler({
+            secrets: secret.accepted,
+            deployTagKey,
+            workspace: access.current().workspace,
+            namespace,
+            reconcile,
+            log,
+            metrics,
+          })
         : undefined;
     const health = createHealthCheck(
       () => mlflow.ping(),
@@ -352,6 +363,7 @@ export function createListener(options: ListenerOptions): Listener {
 
     async stop() {
       secret?.stop();
+      access.stop();
       laggingReads.stop();
       await Promise.all([stopPolling(), keeper?.stop(), webhookRemoval?.stop(), server?.close()]);
       await formerNamespaces.idle();

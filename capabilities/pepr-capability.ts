@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { Capability, Log as peprLog } from "pepr";
 import { gatherVariables, moduleNamespace, SECRET_SETTING } from "./configuration/cluster-variables";
 import { readConfiguration } from "./configuration/configuration";
+import { readMlflowAccess } from "./configuration/mlflow-access";
 import { ignoredMlflowVariables } from "./configuration/mlflow-variables";
 import { completeInstallation } from "./kubernetes/installation";
 import { installationIdFrom, SERVICE_ACCOUNT_TOKEN_FILE } from "./kubernetes/installation-id";
@@ -11,6 +12,7 @@ import { CREATED_BY_KEY, MANAGED_BY, MANAGED_BY_LABEL } from "./kserve/identity"
 import { InferenceService } from "./kserve/inference-service";
 import { cleanFields } from "./observability/logging";
 import { readOwnUsername } from "./kubernetes/own-identity";
+import { createRenewableAccess } from "./mlflow/access";
 import { createListener } from "./module";
 import type { Listener } from "./module";
 import { createRotatingSecret } from "./configuration/rotating-secret";
@@ -74,7 +76,8 @@ export async function createPeprCapability(): Promise<PeprCapability> {
 /** @param isReady whether all that the module has beside the endpoint is up */
 async function start(isReady: () => boolean): Promise<Running> {
   const apiServer = connectToApiServer(API_SERVER_DEADLINE);
-  const { variables, readSecret, problems } = await gatherVariables(process.env, apiServer, moduleNamespace(), peprLog);
+  const gathered = await gatherVariables(process.env, apiServer, moduleNamespace(), peprLog);
+  const { variables, readSecret, problems } = gathered;
   const configuration = readConfiguration(variables, problems);
   const { settings } = configuration;
   const log = peprLog.child({}, { level: settings.LOG_LEVEL, formatters: { log: cleanFields } });
@@ -88,8 +91,21 @@ async function start(isReady: () => boolean): Promise<Running> {
   const first = variables[SECRET_SETTING];
   const webhookSecret =
     readSecret !== undefined && first ? createRotatingSecret({ first, read: readSecret, log }) : undefined;
+  const renewableAccess = createRenewableAccess({
+    first: configuration.mlflowAccess,
+    load: async () => readMlflowAccess(await gathered.readAgain()),
+    log,
+  });
   const installation = isPod ? installationIdOf(settings) : undefined;
-  const listener = createListener({ ...configuration, apiServer, log, webhookSecret, installation, isReady });
+  const listener = createListener({
+    ...configuration,
+    renewableAccess,
+    apiServer,
+    log,
+    webhookSecret,
+    installation,
+    isReady,
+  });
   // By the pods that the Service is about, and before they tell MLflow its address.
   if (isPod && !isWatcher && !isDevelopment) {
     const endpoint = { port: settings.APP_PORT, isHttps: settings.TLS_CERT_FILE !== undefined };

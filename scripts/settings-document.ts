@@ -38,9 +38,11 @@ capabilities/configuration/setting-fields.ts, and so is [settings.schema.json](s
 ${rows.join("\n")}
 
 How to reach MLflow is read from MLflow's own variables, as its Python client reads them: \`MLFLOW_TRACKING_USERNAME\` and
-\`MLFLOW_TRACKING_PASSWORD\`, or \`MLFLOW_TRACKING_TOKEN\`; \`MLFLOW_TRACKING_SERVER_CERT_PATH\` for a CA of your own, or
-\`MLFLOW_TRACKING_INSECURE_TLS=true\` to check no certificate. Any other variable of MLflow's
-that is set is warned about by its name at the start, since it has no effect. The cluster is found as Pepr finds it: by \`KUBECONFIG\`,
+\`MLFLOW_TRACKING_PASSWORD\`, or \`MLFLOW_TRACKING_TOKEN\`, which may also be keys of the Secret \`mlflow-credentials\`;
+\`MLFLOW_TRACKING_AUTH=kubernetes\` (or \`kubernetes-namespaced\`) for the pod's own token; \`MLFLOW_TRACKING_SERVER_CERT_PATH\`
+for a CA of your own, or \`MLFLOW_TRACKING_INSECURE_TLS=true\` to check no certificate; \`MLFLOW_TRACKING_CLIENT_CERT_PATH\` for a
+certificate of ours with its key; \`MLFLOW_WORKSPACE\`. The Secret and all files are read anew while the module runs. Any other
+variable of MLflow's that is set is warned about by its name at the start, since it has no effect. The cluster is found as Pepr finds it: by \`KUBECONFIG\`,
 \`~/.kube/config\` or the pod's ServiceAccount.
 `;
 

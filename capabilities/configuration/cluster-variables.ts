@@ -3,12 +3,14 @@ import * as z from "zod";
 import { KubernetesError } from "../kubernetes/api-server";
 import type { ApiServer } from "../kubernetes/api-server";
 import type { Log } from "../observability/logging";
+import { CREDENTIALS } from "./mlflow-access";
 import { SETTINGS_PREFIX } from "./settings";
 import type { SettingsProblem, Variables } from "./settings";
 
 const CONFIG_MAP = "mlflow-kserve-config";
 const SECRET = "mlflow-webhook-secret";
 const SECRET_KEY = "secret";
+const CREDENTIALS_SECRET = "mlflow-credentials";
 
 export const SECRET_SETTING = `${SETTINGS_PREFIX}MLFLOW_WEBHOOK_SECRET`;
 const TEMPLATE_SETTING = `${SETTINGS_PREFIX}INFERENCE_SERVICE_TEMPLATE`;
@@ -26,6 +28,8 @@ export interface GatheredVariables {
   readonly variables: Variables;
   /** Reads the webhook secret anew, when it came from the cluster; undefined when the environment has it. */
   readonly readSecret: (() => Promise<string | undefined>) | undefined;
+  /** All variables with MLflow's credentials read anew from the cluster, where they may come from there. */
+  readonly readAgain: () => Promise<Variables>;
 }
 
 /** The namespace that the module runs in: the pod's, or Pepr's own outside a cluster. */
@@ -34,8 +38,8 @@ export function moduleNamespace(): string {
 }
 
 /**
- * Completes the environment with the ConfigMap `mlflow-kserve-config` and the Secret `mlflow-webhook-secret` of a
- * namespace, for what it does not have, and puts in the text of a template that is named as a ConfigMap's `name/key`.
+ * Completes the environment with the ConfigMap `mlflow-kserve-config` and the Secrets `mlflow-webhook-secret` and
+ * `mlflow-credentials` of a namespace, for what it does not have, and puts in the text of a template that is named as a ConfigMap's `name/key`.
  * What is empty counts as not set in either, and what may not be read as not there, with a warning.
  *
  * @throws KubernetesError when the API server cannot be reached
@@ -60,14 +64,12 @@ export async function gatherVariables(
       return undefined;
     }
   };
-  const readSecret = async (): Promise<string | undefined> => {
-    const encoded = (await read("secrets", SECRET))?.[SECRET_KEY];
-    // `kubectl create secret --from-file` keeps the newline at a file's end; nobody means it.
-    return encoded === undefined
-      ? undefined
-      : Buffer.from(encoded, "base64")
-          .toString("utf8")
-          .replace(/\r?\n$/, "");
+  const readSecret = async (): Promise<string | undefined> => decoded((await read("secrets", SECRET))?.[SECRET_KEY]);
+  /** Where a part of the credentials is set elsewhere, the Secret has the rest. */
+  const withCredentials = async (known: Variables): Promise<Variables> => {
+    const secret = (await read("secrets", CREDENTIALS_SECRET)) ?? {};
+    const found = Object.fromEntries(CREDENTIALS.map(name => [name, decoded(secret[name])]));
+    return { ...known, ...withoutEmpty(found), ...withoutEmpty(known) };
   };
 
   const configMap = (await read("configmaps", CONFIG_MAP)) ?? {};
@@ -83,7 +85,21 @@ export async function gatherVariables(
     if (text !== undefined) variables[TEMPLATE_SETTING] = `${text}\n`;
     else problems.push(missingTemplate(reference, data, namespace));
   }
-  return { variables, problems, readSecret: fromCluster ? readSecret : undefined };
+  return {
+    variables: await withCredentials(variables),
+    problems,
+    readSecret: fromCluster ? readSecret : undefined,
+    readAgain: () => withCredentials(variables),
+  };
+}
+
+function decoded(base64: string | undefined): string | undefined {
+  // `kubectl create secret --from-file` keeps the newline at a file's end; nobody means it.
+  return base64 === undefined
+    ? undefined
+    : Buffer.from(base64, "base64")
+        .toString("utf8")
+        .replace(/\r?\n$/, "");
 }
 
 function withoutEmpty(variables: Variables): Record<string, string | undefined> {

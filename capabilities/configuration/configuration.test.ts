@@ -39,7 +39,11 @@ afterAll(() => {
 });
 
 function read(settings: Readonly<Record<string, string>> = {}): ReturnType<typeof readConfiguration> {
-  const all = { MLFLOW_TRACKING_URI: "http://mlflow:5000", MLFLOW_WEBHOOK_SECRET: "geheim", ...settings };
+  const all = {
+    MLFLOW_TRACKING_URI: "http://mlflow:5000",
+    MLFLOW_WEBHOOK_SECRET: "geheim, und lang genug",
+    ...settings,
+  };
   return readConfiguration(
     Object.fromEntries(Object.entries(all).map(([name, value]) => [`MLFLOW_KSERVE_${name}`, value])),
   );

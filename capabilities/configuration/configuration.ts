@@ -3,29 +3,28 @@ import defaultTemplate from "../../templates/inference-service.yaml.txt";
 import { namespaceProblem } from "../kserve/names";
 import { compileTemplate, TemplateError } from "../template/rendering";
 import type { CompiledTemplate } from "../template/rendering";
+import type { MlflowAccess } from "../mlflow/access";
 import { allowedStorageUriProblem, storageUriBaseProblem } from "../mlflow/storage-uri";
 import { messageOf } from "../observability/logging";
+import { readMlflowAccess } from "./mlflow-access";
 import { parseSettings, SETTINGS_PREFIX, SettingsError } from "./settings";
 import type { Settings, SettingsProblem, Variables } from "./settings";
 
 const TEMPLATE_SETTING = `${SETTINGS_PREFIX}INFERENCE_SERVICE_TEMPLATE`;
 
-/** MLflow's own name for it. */
-const CERTIFICATES_VARIABLE = "MLFLOW_TRACKING_SERVER_CERT_PATH";
-
 /** Everything that the module is told before it starts. */
 export interface Configuration {
   readonly settings: Settings;
   readonly template: CompiledTemplate;
-  /** Certificates (PEM) to trust when MLflow is called, when a file with them is set. */
-  readonly mlflowCertificates: string | undefined;
+  /** How MLflow is called, as its files and variables are now. */
+  readonly mlflowAccess: MlflowAccess;
 }
 
 /**
  * Reads settings and template from the environment.
  *
  * @param found what is already known to be wrong with it
- * @throws SettingsError with the problems of both, all at once
+ * @throws SettingsError with the problems of all of them at once
  */
 export function readConfiguration(environment: Variables, found: readonly SettingsProblem[] = []): Configuration {
   const problems: SettingsProblem[] = [...found];
@@ -33,7 +32,7 @@ export function readConfiguration(environment: Variables, found: readonly Settin
   const template = found.some(({ name }) => name === TEMPLATE_SETTING)
     ? undefined
     : collect(problems, () => readTemplate(environment[TEMPLATE_SETTING]));
-  const certificates = collect(problems, () => ({ text: readCertificates(environment[CERTIFICATES_VARIABLE]) }));
+  const mlflowAccess = collect(problems, () => readMlflowAccess(environment));
   const check = (setting: string, problemOf: (value: string) => string | undefined): void => {
     const value = environment[SETTINGS_PREFIX + setting];
     const message = value ? problemOf(value) : undefined;
@@ -45,10 +44,10 @@ export function readConfiguration(environment: Variables, found: readonly Settin
   check("STORAGE_URI_BASE", storageUriBaseProblem);
   for (const allowed of settings?.ALLOWED_STORAGE_URIS ?? [])
     check("ALLOWED_STORAGE_URIS", () => allowedStorageUriProblem(allowed));
-  if (settings === undefined || template === undefined || certificates === undefined || problems.length > 0) {
+  if (settings === undefined || template === undefined || mlflowAccess === undefined || problems.length > 0) {
     throw new SettingsError(problems);
   }
-  return { settings, template, mlflowCertificates: certificates.text };
+  return { settings, template, mlflowAccess };
 }
 
 function collect<T>(problems: SettingsProblem[], read: () => T): T | undefined {
@@ -71,15 +70,5 @@ function readTemplate(setting: string | undefined): CompiledTemplate {
     const cure = error instanceof TemplateError ? "" : "; give the path of a readable file, or YAML of several lines";
     const message = `cannot be used: ${messageOf(error)}${cure}`;
     throw new SettingsError([{ name: TEMPLATE_SETTING, value: undefined, message }]);
-  }
-}
-
-function readCertificates(file: string | undefined): string | undefined {
-  if (file === undefined || file === "") return undefined;
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    const message = `cannot be used: ${messageOf(error)}; give the path of a file with certificates (PEM)`;
-    throw new SettingsError([{ name: CERTIFICATES_VARIABLE, value: undefined, message }]);
   }
 }

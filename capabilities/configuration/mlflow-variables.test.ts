@@ -4,9 +4,8 @@ import { ignoredMlflowVariables } from "./mlflow-variables";
 describe("ignoredMlflowVariables", () => {
   it("names each of MLflow's variables that is set and not read, with what holds instead, and no value", () => {
     const ignored = ignoredMlflowVariables({
-      MLFLOW_WORKSPACE: "team-b",
-      MLFLOW_TRACKING_AUTH: "kubernetes",
-      MLFLOW_TRACKING_CLIENT_CERT_PATH: "/tls/geheim.pem",
+      MLFLOW_TRACKING_AUTH: "of-our-own",
+      MLFLOW_WORKSPACE_STORE_URI: "sqlite:///geheim",
       MLFLOW_TRACKING_AWS_SIGV4: "true",
       MLFLOW_REGISTRY_URI: "http://user:geheim@elsewhere:5000",
       MLFLOW_HTTP_POOL_MAXSIZE: "20",
@@ -17,8 +16,7 @@ describe("ignoredMlflowVariables", () => {
       "MLFLOW_REGISTRY_URI",
       "MLFLOW_TRACKING_AUTH",
       "MLFLOW_TRACKING_AWS_SIGV4",
-      "MLFLOW_TRACKING_CLIENT_CERT_PATH",
-      "MLFLOW_WORKSPACE",
+      "MLFLOW_WORKSPACE_STORE_URI",
     ]);
     expect(ignored[1]?.instead).toContain("MLFLOW_KSERVE_MLFLOW_TRACKING_URI");
     expect(ignored[2]?.instead).toContain("MLFLOW_TRACKING_TOKEN");
@@ -30,6 +28,8 @@ describe("ignoredMlflowVariables", () => {
     "MLFLOW_TRACKING_PASSWORD",
     "MLFLOW_TRACKING_TOKEN",
     "MLFLOW_TRACKING_SERVER_CERT_PATH",
+    "MLFLOW_TRACKING_CLIENT_CERT_PATH",
+    "MLFLOW_WORKSPACE",
     "MLFLOW_TRACKING_INSECURE_TLS",
     "MLFLOW_KSERVE_APP_PORT",
     // Of Services named mlflow and mlflow-tracking.

@@ -1,13 +1,16 @@
+import { isKubernetesAuth } from "./mlflow-access";
 import { SETTINGS_PREFIX } from "./settings";
 import type { Variables } from "./settings";
 
-/** What is read of MLflow's own variables; see mlflowAccess and readConfiguration. */
+/** What is read of MLflow's own variables; see readMlflowAccess. */
 const HONOURED: ReadonlySet<string> = new Set([
   "MLFLOW_TRACKING_USERNAME",
   "MLFLOW_TRACKING_PASSWORD",
   "MLFLOW_TRACKING_TOKEN",
   "MLFLOW_TRACKING_SERVER_CERT_PATH",
+  "MLFLOW_TRACKING_CLIENT_CERT_PATH",
   "MLFLOW_TRACKING_INSECURE_TLS",
+  "MLFLOW_WORKSPACE",
 ]);
 
 const TRACKING_URI = `${SETTINGS_PREFIX}MLFLOW_TRACKING_URI`;
@@ -17,10 +20,8 @@ const CREDENTIALS = "give MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD,
 const INSTEAD: Readonly<Record<string, string>> = {
   MLFLOW_TRACKING_URI: `${TRACKING_URI} is what counts`,
   MLFLOW_REGISTRY_URI: `the registry is read at ${TRACKING_URI}; give its address there`,
-  MLFLOW_TRACKING_AUTH: `calls are not signed by a plug-in; ${CREDENTIALS}`,
+  MLFLOW_TRACKING_AUTH: `of the plug-ins there are kubernetes and kubernetes-namespaced; ${CREDENTIALS}`,
   MLFLOW_TRACKING_AWS_SIGV4: `calls are not signed for AWS; put a proxy that signs before MLflow, and its address in ${TRACKING_URI}`,
-  MLFLOW_TRACKING_CLIENT_CERT_PATH: `no client certificate is shown to MLflow; ${CREDENTIALS}, or call MLflow where none is demanded`,
-  MLFLOW_WORKSPACE: "MLflow's default workspace is read",
   MLFLOW_ALLOW_HTTP_REDIRECTS: `redirects are not followed; give MLflow's final address in ${TRACKING_URI}`,
   MLFLOW_HTTP_REQUEST_TIMEOUT: "calls have deadlines of the module's own",
   MLFLOW_HTTP_REQUEST_MAX_RETRIES: "what fails is done again by the next delivery or poll",
@@ -53,5 +54,6 @@ function isMlflows(name: string): boolean {
 
 function changesSomething(name: string, value: string | undefined, variables: Variables): boolean {
   if (value === undefined || /^(|false|0)$/i.test(value)) return false;
+  if (name === "MLFLOW_TRACKING_AUTH" && isKubernetesAuth(value)) return false;
   return !(/^MLFLOW_(TRACKING|REGISTRY)_URI$/.test(name) && value === variables[TRACKING_URI]);
 }

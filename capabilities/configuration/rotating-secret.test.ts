@@ -17,10 +17,10 @@ function follow(): {
   log: ReturnType<typeof recordingLog>;
 } {
   let time = 0;
-  let value: string | undefined | Error = "first";
+  let value: string | undefined | Error = "the first secret";
   const log = recordingLog();
   const secret = createRotatingSecret({
-    first: "first",
+    first: "the first secret",
     read: () => (value instanceof Error ? Promise.reject(value) : Promise.resolve(value)),
     interval: INTERVAL,
     grace: GRACE,
@@ -44,36 +44,36 @@ function follow(): {
 describe("a rotating secret", () => {
   it("accepts a new one at once and the old one for the grace time", async () => {
     const { secret, become, pass } = follow();
-    await become("second");
-    expect(secret.accepted()).toEqual(["second", "first"]);
+    await become("the second secret");
+    expect(secret.accepted()).toEqual(["the second secret", "the first secret"]);
     pass(GRACE - 1);
-    expect(secret.accepted()).toEqual(["second", "first"]);
+    expect(secret.accepted()).toEqual(["the second secret", "the first secret"]);
     pass(1);
-    expect(secret.accepted()).toEqual(["second"]);
+    expect(secret.accepted()).toEqual(["the second secret"]);
   });
 
   it("gives MLflow a new one only when every replica has had the time to read it", async () => {
     const { secret, become, pass } = follow();
-    expect(secret.forMlflow()).toBe("first");
-    await become("second");
+    expect(secret.forMlflow()).toBe("the first secret");
+    await become("the second secret");
     pass(2 * INTERVAL - 1);
-    expect(secret.forMlflow()).toBe("first");
+    expect(secret.forMlflow()).toBe("the first secret");
     pass(1);
-    expect(secret.forMlflow()).toBe("second");
+    expect(secret.forMlflow()).toBe("the second secret");
   });
 
   it("follows several changes, back to an earlier one too", async () => {
     const { secret, become, pass } = follow();
-    await become("second");
+    await become("the second secret");
     pass(1000);
-    await become("third");
-    expect(secret.accepted()).toEqual(["third", "second", "first"]);
-    await become("first");
-    expect(secret.accepted()).toEqual(["first", "third", "second"]);
-    expect(secret.forMlflow()).toBe("second");
+    await become("the third secret");
+    expect(secret.accepted()).toEqual(["the third secret", "the second secret", "the first secret"]);
+    await become("the first secret");
+    expect(secret.accepted()).toEqual(["the first secret", "the third secret", "the second secret"]);
+    expect(secret.forMlflow()).toBe("the second secret");
     pass(GRACE);
-    expect(secret.accepted()).toEqual(["first"]);
-    expect(secret.forMlflow()).toBe("first");
+    expect(secret.accepted()).toEqual(["the first secret"]);
+    expect(secret.forMlflow()).toBe("the first secret");
   });
 
   it("keeps the known one when there is none, it is empty or cannot be read, and never shows it", async () => {
@@ -81,11 +81,11 @@ describe("a rotating secret", () => {
     await become(undefined);
     await become(new Error("forbidden"));
     await become("");
-    expect(secret.accepted()).toEqual(["first"]);
-    await become("second");
-    expect(secret.accepted()).toEqual(["second", "first"]);
+    expect(secret.accepted()).toEqual(["the first secret"]);
+    await become("the second secret");
+    expect(secret.accepted()).toEqual(["the second secret", "the first secret"]);
     expect(JSON.stringify(log.lines)).toContain("forbidden");
-    expect(JSON.stringify(log.lines)).not.toMatch(/"first"|"second"/);
+    expect(JSON.stringify(log.lines)).not.toMatch(/"the first secret"|"the second secret"/);
   });
 });
 

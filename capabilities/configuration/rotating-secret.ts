@@ -1,6 +1,9 @@
 import { messageOf } from "../observability/logging";
 import type { Log } from "../observability/logging";
 
+/** Characters of the webhook's secret: who may edit webhooks in MLflow can have a sample signed, and guess a short one. */
+export const MINIMUM_SECRET_LENGTH = 16;
+
 /** A secret that may be replaced while the module runs. */
 export interface RotatingSecret {
   /** What a signature may be made with now: the newest, and those replaced a short time ago. */
@@ -47,6 +50,8 @@ export function createRotatingSecret(options: RotatingSecretOptions): RotatingSe
       const value = await read();
       if (value === "") throw new Error("it is empty, and anybody can sign with nothing");
       if (value === undefined || value === known[0]?.value) return;
+      if (value.length < MINIMUM_SECRET_LENGTH)
+        throw new Error(`it has fewer than ${MINIMUM_SECRET_LENGTH} characters, and could be guessed`);
       const time = now();
       // What was replaced longer ago than the grace time is forgotten; the one replaced now stays for that long.
       const stillValid = known.filter((_, index) => index === 0 || replacedAt(known, index) > time - grace);

@@ -1,3 +1,4 @@
+import { MINIMUM_SECRET_LENGTH } from "./rotating-secret";
 import * as z from "zod";
 import {
   dnsLabel,
@@ -30,11 +31,21 @@ export const settingsSchema = z.object({
   MLFLOW_TRACKING_URI: httpUrl("give the base URL of the MLflow server, like https://mlflow.example.com").meta({
     description: "Base URL of the MLflow tracking server. Required.",
   }),
-  MLFLOW_WEBHOOK_SECRET: z.string().optional().meta({
+  MLFLOW_TRACKING_TOKEN_FILE: z.string().optional().meta({
     description:
-      "Secret that MLflow signs its deliveries with. Required unless DISABLE_WEBHOOKS is true. From the Secret it may be rotated: a new one is taken up without a restart.",
-    secret: true,
+      "File with the token for MLflow, read anew while the module runs: a mounted Secret, or a projected token of the ServiceAccount.",
   }),
+  MLFLOW_WEBHOOK_SECRET: z
+    .string()
+    .refine(secret => secret.length >= MINIMUM_SECRET_LENGTH, {
+      error: `must have at least ${MINIMUM_SECRET_LENGTH} characters: make one with openssl rand -base64 32`,
+    })
+    .optional()
+    .meta({
+      description:
+        "Secret that MLflow signs its deliveries with. Required unless DISABLE_WEBHOOKS is true. From the Secret it may be rotated: a new one is taken up without a restart.",
+      secret: true,
+    }),
   MLFLOW_WEBHOOK_URL: httpUrl("give the URL at which MLflow reaches this module, ending in /webhook").optional().meta({
     description:
       "URL at which MLflow reaches this module. When set, the module registers its webhook in MLflow and keeps it; when not, the webhook must be registered by hand.",

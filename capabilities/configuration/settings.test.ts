@@ -5,7 +5,7 @@ import { thrownBy } from "../../test/support/unit/outcomes";
 import { settingsSchema } from "./setting-fields";
 import { parseSettings, SETTINGS_PREFIX, SettingsError, unknownSettings, withoutCredentials } from "./settings";
 
-const REQUIRED = { MLFLOW_TRACKING_URI: "http://mlflow:5000", MLFLOW_WEBHOOK_SECRET: "geheim" };
+const REQUIRED = { MLFLOW_TRACKING_URI: "http://mlflow:5000", MLFLOW_WEBHOOK_SECRET: "geheim, und lang genug" };
 
 function environment(settings: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(settings).map(([name, value]) => [SETTINGS_PREFIX + name, value]));
@@ -25,7 +25,7 @@ describe("parseSettings", () => {
   it("needs only MLflow's address and the secret", () => {
     expect(parse()).toEqual({
       MLFLOW_TRACKING_URI: "http://mlflow:5000",
-      MLFLOW_WEBHOOK_SECRET: "geheim",
+      MLFLOW_WEBHOOK_SECRET: "geheim, und lang genug",
       MLFLOW_WEBHOOK_URL: undefined,
       MLFLOW_WEBHOOK_NAME: "mlflow-kserve",
       MLFLOW_WEBHOOK_CACHE_TTL: 60,
@@ -55,7 +55,6 @@ describe("parseSettings", () => {
       ROLLOUT_DRY_RUN: false,
       ADOPT_SERVICES: true,
       DEPLOY_TAG_KEY: "deploy",
-      mlflowAccess: { authorization: undefined, certificateFile: undefined, insecureTls: false },
     });
   });
 
@@ -160,7 +159,9 @@ describe("parseSettings", () => {
 
 describe("secrets in settings", () => {
   it("never shows the webhook's secret", () => {
-    expect(problemsOf({ MLFLOW_WEBHOOK_SECRET: "geheim", APP_PORT: "x" }).join()).not.toContain("geheim");
+    expect(problemsOf({ MLFLOW_WEBHOOK_SECRET: "geheim, und lang genug", APP_PORT: "x" }).join()).not.toContain(
+      "geheim",
+    );
   });
 
   it(passwordIsNotShown.name, () => passwordIsNotShown.assert({ numRuns: 100 }));
@@ -174,36 +175,6 @@ describe("secrets in settings", () => {
     ["https://host/webhook", "https://host/webhook"],
   ])("%s is shown as %s", (value, shown) => {
     expect(withoutCredentials(value)).toBe(shown);
-  });
-});
-
-describe("MLflow's credentials", () => {
-  const authorization = (variables: Readonly<Record<string, string>>): string | undefined =>
-    parseSettings({ ...environment(REQUIRED), ...variables }).mlflowAccess.authorization;
-
-  it("are user and password before a token, as in MLflow's own client", () => {
-    const basic = `Basic ${Buffer.from("ada:pass:wörd").toString("base64")}`;
-    const both = { MLFLOW_TRACKING_USERNAME: "ada", MLFLOW_TRACKING_PASSWORD: "pass:wörd" };
-    expect(authorization(both)).toBe(basic);
-    expect(authorization({ ...both, MLFLOW_TRACKING_TOKEN: "token" })).toBe(basic);
-  });
-
-  it("are the token when user or password is missing", () => {
-    expect(authorization({ MLFLOW_TRACKING_USERNAME: "ada", MLFLOW_TRACKING_TOKEN: "token" })).toBe("Bearer token");
-    expect(authorization({ MLFLOW_TRACKING_PASSWORD: "x", MLFLOW_TRACKING_TOKEN: "token" })).toBe("Bearer token");
-    expect(authorization({ MLFLOW_TRACKING_USERNAME: "ada", MLFLOW_TRACKING_TOKEN: "" })).toBeUndefined();
-  });
-});
-
-describe("MLflow's TLS variables", () => {
-  it("name a file with certificates, or switch the check off, and not both", () => {
-    const access = (variables: Readonly<Record<string, string>>): unknown =>
-      parseSettings({ ...environment(REQUIRED), ...variables }).mlflowAccess;
-    expect(access({ MLFLOW_TRACKING_SERVER_CERT_PATH: "/ca.pem" })).toMatchObject({ certificateFile: "/ca.pem" });
-    expect(access({ MLFLOW_TRACKING_INSECURE_TLS: "true" })).toMatchObject({ insecureTls: true });
-    expect(access({ MLFLOW_TRACKING_INSECURE_TLS: "false" })).toMatchObject({ insecureTls: false });
-    const both = { MLFLOW_TRACKING_SERVER_CERT_PATH: "/ca.pem", MLFLOW_TRACKING_INSECURE_TLS: "true" };
-    expect(thrownBy(() => access(both)).message).toMatch(/contradict each other; leave one out/);
   });
 });
 

@@ -9,18 +9,8 @@ export const SETTINGS_PREFIX = "MLFLOW_KSERVE_";
 /** Variables by name, as the environment or a ConfigMap has them. */
 export type Variables = Readonly<Record<string, string | undefined>>;
 
-/** How to talk to MLflow; from MLflow's own variables, as its Python client reads them. */
-export interface MlflowAccess {
-  /** Value of the Authorization header. */
-  readonly authorization: string | undefined;
-  /** Path of a file with the certificates to trust (PEM). */
-  readonly certificateFile: string | undefined;
-  /** MLflow's certificate is not checked. */
-  readonly insecureTls: boolean;
-}
-
 /** All settings, checked. Keys are their names without prefix; see docs/settings.md for meanings, units and defaults. */
-export type Settings = z.output<typeof settingsSchema> & { readonly mlflowAccess: MlflowAccess };
+export type Settings = z.output<typeof settingsSchema>;
 
 /** One thing that is wrong with the settings: which, what was given (never a secret's value), and what to do. */
 export interface SettingsProblem {
@@ -61,10 +51,10 @@ export function parseSettings(variables: Variables): Settings {
       message: parsed.error.issues[0]?.message ?? "is invalid",
     });
   }
-  problems.push(...combinationProblems(values), ...accessProblems(variables));
+  problems.push(...combinationProblems(values));
   if (problems.length > 0) throw new SettingsError(problems);
   // Each value was parsed by the schema that its type comes from; TypeScript cannot follow that through the loop.
-  return { ...(values as z.output<typeof settingsSchema>), mlflowAccess: mlflowAccess(variables) };
+  return values as Settings;
 }
 
 /** Kubernetes gives every pod variables about the Services of its namespace; ours begins like our settings. */
@@ -117,33 +107,6 @@ function combinationProblems(values: Readonly<Record<string, unknown>>): Setting
     }
   }
   return problems;
-}
-
-/** User and password win over the token, as in MLflow's client (mlflow/utils/rest_utils.py). */
-function mlflowAccess(variables: Variables): MlflowAccess {
-  const {
-    MLFLOW_TRACKING_USERNAME: user,
-    MLFLOW_TRACKING_PASSWORD: password,
-    MLFLOW_TRACKING_TOKEN: token,
-  } = variables;
-  const basic = user && password ? `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}` : undefined;
-  return {
-    authorization: basic ?? (token ? `Bearer ${token}` : undefined),
-    certificateFile: variables.MLFLOW_TRACKING_SERVER_CERT_PATH,
-    insecureTls: isTrue(variables.MLFLOW_TRACKING_INSECURE_TLS),
-  };
-}
-
-/** MLflow's client refuses the two together as well. */
-function accessProblems(variables: Variables): SettingsProblem[] {
-  const name = "MLFLOW_TRACKING_SERVER_CERT_PATH";
-  if (!variables[name] || !isTrue(variables.MLFLOW_TRACKING_INSECURE_TLS)) return [];
-  const message = "and MLFLOW_TRACKING_INSECURE_TLS=true contradict each other; leave one out";
-  return [{ name, value: undefined, message }];
-}
-
-function isTrue(value: string | undefined): boolean {
-  return /^(true|1)$/i.test(value ?? "");
 }
 
 /**

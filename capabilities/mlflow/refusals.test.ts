@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { startFaultServer } from "../../test/support/unit/fault-server";
 import { rejectionOf } from "../../test/support/unit/outcomes";
+import { fixedAccess } from "./access";
 import { RECORDED_ANSWERS } from "../../test/support/unit/recorded-answers";
 import type { RecordedAnswer } from "../../test/support/unit/recorded-answers";
 import { MlflowError } from "./errors";
@@ -16,7 +17,11 @@ async function errorOf({ status, headers, body }: Pick<RecordedAnswer, "status" 
   message: string;
 }> {
   const server = await startFaultServer((_, response) => response.writeHead(status, headers).end(body));
-  const options = { trackingUri: server.url, authorization: "Bearer geheim", deadline: 10_000 };
+  const options = {
+    trackingUri: server.url,
+    access: fixedAccess({ authorization: "Bearer geheim", tls: {} }),
+    deadline: 10_000,
+  };
   const error = await rejectionOf(createMlflowTransport(options)({ method: "GET", path: "webhooks" }));
   if (!(error instanceof MlflowError)) throw error;
   return { error, message: error.message.replaceAll(new URL(server.url).host, HOST) };

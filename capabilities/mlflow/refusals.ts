@@ -70,6 +70,18 @@ const SENDERS: readonly Sender[] = [
     meaning: () => `, MLflow does not know the user; check ${CREDENTIALS}`,
   },
   {
+    // Of no kind that says something about a version: a workspace that is gone must not take its services along.
+    matches: facts => facts.code === "RESOURCE_DOES_NOT_EXIST" && /^Workspace '/.test(facts.reason ?? ""),
+    kind: "unexpected",
+    meaning: () => "; create the workspace in MLflow, or correct MLFLOW_WORKSPACE",
+  },
+  {
+    matches: facts => facts.code === "FEATURE_DISABLED" && /workspace/i.test(facts.reason ?? ""),
+    kind: "refused",
+    meaning: () =>
+      "; this MLflow has no workspaces: start it with --enable-workspaces, or take MLFLOW_WORKSPACE from this module",
+  },
+  {
     matches: facts => facts.status === 403 && (facts.code !== undefined || says(/^Permission denied\.?$/i)(facts)),
     kind: "unauthorized",
     meaning: () => "; MLflow's user has no permission for this: grant it in MLflow, or check MLFLOW_TRACKING_USERNAME",

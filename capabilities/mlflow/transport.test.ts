@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { cutInTheBody, json, neverAnswers, startFaultServer, text } from "../../test/support/unit/fault-server";
 import type { FaultyAnswer } from "../../test/support/unit/fault-server";
 import { rejectionOf } from "../../test/support/unit/outcomes";
+import { fixedAccess } from "./access";
 import { MlflowError } from "./errors";
 import { createMlflowReader } from "./client";
 import { createMlflowTransport } from "./transport";
@@ -13,7 +14,7 @@ const PATH = "/api/2.0/mlflow/model-versions/get";
 const CALL = { method: "GET", path: "model-versions/get", query: { name: "iris", version: "3" } } as const;
 
 function transportTo(trackingUri: string, authorization?: string, deadline = 10_000): MlflowTransport {
-  return createMlflowTransport({ trackingUri, authorization, deadline });
+  return createMlflowTransport({ trackingUri, access: fixedAccess({ authorization, tls: {} }), deadline });
 }
 
 async function failure(answer: FaultyAnswer, deadline?: number): Promise<MlflowError> {

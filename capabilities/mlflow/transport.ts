@@ -3,10 +3,15 @@ import https from "node:https";
 import * as z from "zod";
 import { NoAnswerError, sendRequest } from "../support/http-client";
 import type { HttpAnswer } from "../support/http-client";
+import { fixedAccess } from "./access";
+import type { MlflowAccess, RenewableAccess, TlsMaterial } from "./access";
 import { MlflowError } from "./errors";
 import type { MlflowErrorFacts } from "./errors";
 import { refusalOf, TRACKING_URI_SETTING } from "./refusals";
 import type { AnswerFacts } from "./refusals";
+
+/** As mlflow/utils/workspace_utils.py has it. */
+const WORKSPACE_HEADER = "x-mlflow-workspace";
 
 const API_PATH = "/api/2.0/mlflow/";
 
@@ -25,14 +30,10 @@ const errorAnswer = z.object({ error_code: z.string(), message: z.string().defau
 export interface MlflowTransportOptions {
   /** Base URL of the MLflow server; a path in it is kept (`--static-prefix`, an ingress path). */
   readonly trackingUri: string;
-  /** Value of the Authorization header. */
-  readonly authorization: string | undefined;
+  /** How it is called; without, as the tracking URI says. */
+  readonly access?: RenewableAccess;
   /** Milliseconds for one call. */
   readonly deadline: number;
-  /** Certificates to trust (PEM), instead of those that Node trusts. */
-  readonly certificates?: string | undefined;
-  /** MLflow's certificate is not checked. */
-  readonly insecureTls?: boolean;
   /** Over TLS too, every call gets a connection of its own, which may lead to another of MLflow's processes. */
   readonly freshConnections?: boolean;
 }
@@ -54,10 +55,12 @@ export type MlflowTransport = (call: MlflowCall) => Promise<unknown>;
 
 export function createMlflowTransport(options: MlflowTransportOptions): MlflowTransport {
   const base = new URL(options.trackingUri);
-  const authorization = options.authorization ?? authorizationIn(base);
+  const inUri = authorizationIn(base);
+  const { access = fixedAccess({ tls: {} }) } = options;
   const prefix = base.pathname.replace(/\/+$/, "") + API_PATH;
-  const agent = agentFor(base, options);
-  return async call => {
+  const agents = createAgents(base, options.freshConnections === true);
+  const once = async (call: MlflowCall, using: MlflowAccess, deadline: number): Promise<unknown> => {
+    const { authorization = inUri, workspace } = using;
     const url = new URL(base.origin);
     // Not `new URL(path, origin)`, which takes a path that begins with two slashes for another host.
     url.pathname = prefix + call.path;
@@ -70,18 +73,31 @@ export function createMlflowTransport(options: MlflowTransportOptions): MlflowTr
       headers: {
         accept: "application/json",
         ...(authorization === undefined ? {} : { authorization }),
+        ...(workspace === undefined ? {} : { [WORKSPACE_HEADER]: workspace }),
         ...(body === undefined
           ? {}
           : { "content-type": "application/json", "content-length": String(Buffer.byteLength(body)) }),
       },
       ...(body === undefined ? {} : { body }),
-      agent,
-      deadline: options.deadline,
+      agent: agents(using.tls),
+      deadline,
       maximumBodySize: MAXIMUM_ANSWER_SIZE,
     }).catch((error: unknown) => {
       throw error instanceof NoAnswerError ? unreachable(error, facts) : error;
     });
     return interpret(answer, facts, authorization);
+  };
+  return async call => {
+    const start = performance.now();
+    const using = access.current();
+    try {
+      return await once(call, using, options.deadline);
+    } catch (error) {
+      // What MLflow refused it did not do: it can be sent again, whatever it is.
+      const isRefused = error instanceof MlflowError && error.facts.status === 401;
+      if (!isRefused || !(await access.renew(using))) throw error;
+      return await once(call, access.current(), Math.max(1, options.deadline - (performance.now() - start)));
+    }
   };
 }
 
@@ -97,16 +113,31 @@ function unreachable(error: NoAnswerError, facts: CallFacts): MlflowError {
  * Over plain HTTP every call gets a fresh connection: MLflow's server writes an answer in two pieces, and on a kept
  * connection the second waits some 40 ms for the kernel's delayed acknowledgement of the first. Over TLS a new
  * connection costs more than that is worth, and what ends TLS usually joins the pieces.
+ *
+ * @returns the agent for what connections are made with now
  */
-function agentFor(
-  base: URL,
-  { certificates, insecureTls, freshConnections }: MlflowTransportOptions,
-): http.Agent | https.Agent {
-  if (base.protocol !== "https:") return new http.Agent({ keepAlive: false });
+function createAgents(base: URL, freshConnections: boolean): (tls: TlsMaterial) => http.Agent | https.Agent {
+  if (base.protocol !== "https:") {
+    const agent = new http.Agent({ keepAlive: false });
+    return () => agent;
+  }
+  let current: { readonly tls: TlsMaterial; readonly agent: https.Agent } | undefined;
+  return tls => {
+    // Connections that were made with the former certificates end by themselves when they are idle.
+    if (current?.tls !== tls) current = { tls, agent: secureAgent(tls, freshConnections) };
+    return current.agent;
+  };
+}
+
+function secureAgent(
+  { certificates, clientCertificate, insecure }: TlsMaterial,
+  freshConnections: boolean,
+): https.Agent {
   return new https.Agent({
-    keepAlive: freshConnections !== true,
-    rejectUnauthorized: insecureTls !== true,
+    keepAlive: !freshConnections,
+    rejectUnauthorized: insecure !== true,
     ...(certificates === undefined ? {} : { ca: certificates }),
+    ...(clientCertificate === undefined ? {} : { cert: clientCertificate, key: clientCertificate }),
   });
 }
 

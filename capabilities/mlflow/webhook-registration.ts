@@ -134,5 +134,5 @@ function pathOf(id: string): string {
 }
 
 function isGone(error: unknown): boolean {
-  return error instanceof MlflowError && error.code === "RESOURCE_DOES_NOT_EXIST";
+  return error instanceof MlflowError && error.kind === "refused" && error.code === "RESOURCE_DOES_NOT_EXIST";
 }

@@ -25,7 +25,7 @@ const NAMES = [
 it("finds in one search of the real MLflow exactly the versions of the models that are named", async () => {
   const trackingUri = inject("mlflowTrackingUri");
   const [registry, tag] = [openRegistry(trackingUri), `deploy-${randomUUID().slice(0, 8)}`];
-  const reader = createMlflowReader(createMlflowTransport({ trackingUri, authorization: undefined, deadline: 30_000 }));
+  const reader = createMlflowReader(createMlflowTransport({ trackingUri, deadline: 30_000 }));
   const unique = randomUUID().slice(0, 8);
   const models = NAMES.map(name => `${name}${unique}`);
   const [expected, untagged]: [string[], string[]] = [[], []];

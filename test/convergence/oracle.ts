@@ -71,7 +71,6 @@ export function createOracle(options: OracleOptions): Oracle {
   const collection = `/apis/serving.kserve.io/v1beta1/namespaces/${namespace}/inferenceservices`;
   const transport = createMlflowTransport({
     trackingUri: options.trackingUri,
-    authorization: undefined,
     deadline: 30_000,
   });
   const reader = createMlflowReader(transport);

@@ -28,7 +28,7 @@ interface Model {
 }
 
 export function createRegistryDriver(trackingUri: string, tagKey: string): RegistryDriver {
-  const transport = createMlflowTransport({ trackingUri, authorization: undefined, deadline: 30_000 });
+  const transport = createMlflowTransport({ trackingUri, deadline: 30_000 });
   const names = new Set<string>();
   const known = new Map<string, ModelVersionKey>();
   let models: Model[] = [];
@@ -185,13 +185,13 @@ export function createRegistryDriver(trackingUri: string, tagKey: string): Regis
 
 /** Deletes a registered model with all its versions. */
 export async function deleteModel(trackingUri: string, name: string): Promise<void> {
-  const transport = createMlflowTransport({ trackingUri, authorization: undefined, deadline: 30_000 });
+  const transport = createMlflowTransport({ trackingUri, deadline: 30_000 });
   await transport({ method: "DELETE", path: "registered-models/delete", body: { name } });
 }
 
 /** Deletes the webhooks of this name, so that MLflow stops delivering to an address where nobody listens any more. */
 export async function deleteWebhooks(trackingUri: string, name: string): Promise<void> {
-  const transport = createMlflowTransport({ trackingUri, authorization: undefined, deadline: 30_000 });
+  const transport = createMlflowTransport({ trackingUri, deadline: 30_000 });
   const list: MlflowCall = { method: "GET", path: "webhooks", query: { max_results: "100" } };
   const { webhooks = [] } = (await transport(list)) as { webhooks?: { webhook_id: string; name: string }[] };
   for (const webhook of webhooks.filter(one => one.name === name)) {

@@ -4,7 +4,7 @@ import type { Names } from "./names";
 
 /** Removes from an MLflow of somebody's what the demonstration registered: webhook and model. The experiment's runs stay. */
 export async function giveBackMlflow(trackingUri: string, { module, model }: Names): Promise<void> {
-  const transport = createMlflowTransport({ trackingUri, authorization: undefined, deadline: 15_000 });
+  const transport = createMlflowTransport({ trackingUri, deadline: 15_000 });
   for (const { webhook_id: id, name } of await listWebhooks(transport)) {
     if (name === module) await removeWebhook(transport, id);
   }

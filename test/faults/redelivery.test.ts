@@ -48,7 +48,7 @@ async function register({ onTestFinished }: TestContext, endpoint: string): Prom
     statuses.push(status);
   };
   const transport = createMlflowTransport({
-    ...{ trackingUri: server.trackingUri, authorization: undefined, deadline: 30_000 },
+    ...{ trackingUri: server.trackingUri, deadline: 30_000 },
   });
   const name = uniqueModel("fault");
   const registration = { name, url: `${proxy.url}/webhook`, installation: name, secret: SECRET };

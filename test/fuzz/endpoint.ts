@@ -77,7 +77,7 @@ export async function startFuzzedEndpoint(options: {
       MLFLOW_KSERVE_KUBE_NAMESPACE: namespace,
     }),
     template: compileTemplate(template, "built-in template"),
-    mlflowCertificates: undefined,
+    mlflowAccess: { tls: {} },
     apiServer: watched,
     log: watchfulLog(harm),
   });

@@ -62,7 +62,6 @@ describe("the scripts", () => {
   };
   const transport = createMlflowTransport({
     trackingUri: inject("mlflowTrackingUri"),
-    authorization: undefined,
     deadline: 30_000,
   });
 

@@ -199,7 +199,6 @@ describe("POST /webhook answers", () => {
     const { url } = await startListener();
     const transport = createMlflowTransport({
       trackingUri: inject("mlflowTrackingUri"),
-      authorization: undefined,
       deadline: 30_000,
     });
     const events = [{ entity: "MODEL_VERSION_TAG", action: "SET" }];

@@ -125,7 +125,7 @@ describe("the poll", () => {
     for (let version = 1; version <= 7; version++) {
       registered.push(formatKey(await registry.register(model, "s3://models/x", { [tag]: "true" })));
     }
-    const transport = createMlflowTransport({ trackingUri, authorization: undefined, deadline: 10_000 });
+    const transport = createMlflowTransport({ trackingUri, deadline: 10_000 });
 
     const found = await createMlflowReader(transport, 3).searchTagged(tag);
 

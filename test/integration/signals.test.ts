@@ -63,14 +63,17 @@ describe("settings from the cluster", () => {
     const template =
       "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nspec: {predictor: {model: {storageUri: '{{storage_uri}}'}}}";
     await create("configmap", "mlflow-kserve-template", `--from-literal=small.yaml=${template}`);
-    await create("secret", "generic", "mlflow-webhook-secret", "--from-literal=secret=geheim");
+    await create("secret", "generic", "mlflow-webhook-secret", "--from-literal=secret=geheim, und lang genug");
 
     const { variables, readSecret } = await gatherVariables({}, apiServer, namespace, log);
     const { settings } = readConfiguration(variables);
 
-    expect(settings).toMatchObject({ MLFLOW_TRACKING_URI: "http://mlflow:5000", MLFLOW_WEBHOOK_SECRET: "geheim" });
+    expect(settings).toMatchObject({
+      MLFLOW_TRACKING_URI: "http://mlflow:5000",
+      MLFLOW_WEBHOOK_SECRET: "geheim, und lang genug",
+    });
     expect(settings.INFERENCE_SERVICE_TEMPLATE).toContain("{{storage_uri}}");
-    expect(await readSecret?.()).toBe("geheim");
+    expect(await readSecret?.()).toBe("geheim, und lang genug");
   });
 
   it("say of a template's ConfigMap or key that is not there just that", async () => {
@@ -80,7 +83,7 @@ describe("settings from the cluster", () => {
     const problemOf = async (template: string): Promise<string> => {
       const environment = {
         MLFLOW_KSERVE_MLFLOW_TRACKING_URI: "http://mlflow:5000",
-        MLFLOW_KSERVE_MLFLOW_WEBHOOK_SECRET: "geheim",
+        MLFLOW_KSERVE_MLFLOW_WEBHOOK_SECRET: "geheim, und lang genug",
         MLFLOW_KSERVE_INFERENCE_SERVICE_TEMPLATE: template,
       };
       const { variables, problems } = await gatherVariables(environment, apiServer, namespace, log);

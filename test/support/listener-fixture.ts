@@ -6,6 +6,7 @@ import type { ApiServer } from "../../capabilities/kubernetes/api-server";
 import { createInferenceServices } from "../../capabilities/kserve/inference-services";
 import type { InferenceServices } from "../../capabilities/kserve/inference-services";
 import { createListener } from "../../capabilities/module";
+import type { RenewableAccess } from "../../capabilities/mlflow/access";
 import type { Listener } from "../../capabilities/module";
 import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
 import type { RotatingSecret } from "../../capabilities/configuration/rotating-secret";
@@ -49,6 +50,10 @@ export interface ListenerFixtureOptions {
    */
   readonly settings?: Readonly<Record<string, string>>;
   readonly webhookSecret?: RotatingSecret;
+  /** How MLflow is called, where that changes meanwhile. */
+  readonly renewableAccess?: RenewableAccess;
+  /** MLflow's own variables. */
+  readonly mlflowVariables?: Readonly<Record<string, string>>;
   /** The installation's id, as a pod has it. */
   readonly installation?: string;
   /** Puts something between the module and the API server, to change the world at a certain moment. */
@@ -80,10 +85,11 @@ export async function startListener(options: ListenerFixtureOptions = {}): Promi
   const { log, lines: logged } = recordingLog();
   const apiServer = connectToApiServer(15_000, kubeConfigFrom(inject("kubeconfig")));
   const listener = createListener({
-    ...readConfiguration(environment),
+    ...readConfiguration({ ...environment, ...options.mlflowVariables }),
     apiServer: options.wrapApiServer?.(apiServer) ?? apiServer,
     log,
     webhookSecret: options.webhookSecret,
+    renewableAccess: options.renewableAccess,
     installation: options.installation,
   });
   running.push(listener);

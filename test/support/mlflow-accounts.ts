@@ -14,6 +14,11 @@ export interface MlflowWithAccounts {
   /** With those of the account that has no rights. */
   readonly readerUri: string;
   grantReading: (resource: "experiment" | "registered_model", id: string) => Promise<void>;
+  /** Gives the reader another password; the former one is refused from then on. */
+  setReaderPassword: (password: string) => Promise<void>;
+  /** Without a name or password. */
+  readonly trackingUri: string;
+  readonly reader: typeof READER;
   revokeReading: (resource: "experiment" | "registered_model", id: string) => Promise<void>;
   stop: () => Promise<void>;
 }
@@ -41,18 +46,18 @@ export async function startMlflowWithAccounts(options: MlflowOptions): Promise<M
       MLFLOW_FLASK_SERVER_SECRET_KEY: "for the forms of its pages",
     },
   });
-  const post = async (path: string, body: object): Promise<void> => {
+  const send = async (method: "POST" | "PATCH", path: string, body: object): Promise<void> => {
     const credentials = Buffer.from(`${ADMINISTRATOR.name}:${ADMINISTRATOR.password}`).toString("base64");
     const response = await fetch(`${server.trackingUri}/api/${path}`, {
-      method: "POST",
+      method,
       headers: { authorization: `Basic ${credentials}`, "content-type": "application/json" },
       body: JSON.stringify(body),
     });
     if (!response.ok) throw new Error(`${path} was answered ${response.status}: ${await response.text()}`);
   };
-  await post("2.0/mlflow/users/create", { username: READER.name, password: READER.password });
+  await send("POST", "2.0/mlflow/users/create", { username: READER.name, password: READER.password });
   const change = (what: "grant" | "revoke") => (resource: string, id: string) =>
-    post(`3.0/mlflow/users/permissions/${what}`, {
+    send("POST", `3.0/mlflow/users/permissions/${what}`, {
       username: READER.name,
       resource_type: resource,
       resource_id: id,
@@ -65,6 +70,10 @@ export async function startMlflowWithAccounts(options: MlflowOptions): Promise<M
     readerUri: uriOf(READER),
     grantReading: change("grant"),
     revokeReading: change("revoke"),
+    setReaderPassword: password =>
+      send("PATCH", "2.0/mlflow/users/update-password", { username: READER.name, password }),
+    trackingUri: server.trackingUri,
+    reader: READER,
     async stop() {
       await server.part.stop();
       rmSync(directory, { recursive: true });

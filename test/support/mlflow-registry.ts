@@ -23,7 +23,7 @@ export interface MlflowRegistry {
 }
 
 export function openRegistry(trackingUri: string): MlflowRegistry {
-  const transport = createMlflowTransport({ trackingUri, authorization: undefined, deadline: 30_000 });
+  const transport = createMlflowTransport({ trackingUri, deadline: 30_000 });
   const models = new Set<string>();
   return {
     async register(model, source = "s3://models/artifacts", tags = {}, runId) {

@@ -36,7 +36,7 @@ afterEach(async () => {
 });
 
 export function transportTo(trackingUri: string): MlflowTransport {
-  return createMlflowTransport({ trackingUri, authorization: undefined, deadline: 20_000 });
+  return createMlflowTransport({ trackingUri, deadline: 20_000 });
 }
 
 /** A server whose deliveries are tried once, so that a test need not wait for MLflow's own retries. */

@@ -33,6 +33,8 @@ export interface DeliveryOptions {
   /** The secrets that are valid now. */
   readonly secrets: () => readonly string[];
   readonly deployTagKey: string;
+  /** MLflow's workspace whose versions are served; its default one when left out. */
+  readonly workspace?: string | undefined;
   readonly namespace: string;
   /** Makes the cluster match what MLflow says about the version; `told` is what the event says of the deploy tag. */
   readonly reconcile: (key: ModelVersionKey, told: ToldTag | undefined) => Promise<Outcome>;
@@ -47,7 +49,16 @@ export interface DeliveryOptions {
  * Delete was acknowledged, so that MLflow's own retries (429, 500, 502, 503, 504) work for us.
  */
 export function createDeliveryHandler(options: DeliveryOptions): (request: HttpRequest) => Promise<JsonAnswer> {
-  const { secrets, deployTagKey, namespace, reconcile, log, metrics, maximumUnderWay = MAXIMUM_UNDER_WAY } = options;
+  const {
+    secrets,
+    deployTagKey,
+    workspace,
+    namespace,
+    reconcile,
+    log,
+    metrics,
+    maximumUnderWay = MAXIMUM_UNDER_WAY,
+  } = options;
   let underWay = 0;
   const pacing = createRefusalPacing(REFUSALS_BESIDE_DELIVERIES);
   const warn = limitWarnings(log, "webhook_deliveries_rejected_total", REFUSALS_LOGGED);
@@ -96,7 +107,7 @@ export function createDeliveryHandler(options: DeliveryOptions): (request: HttpR
     const verification = verify({ deliveryId, timestamp, signature, body }, secrets(), receivedAt.getTime() / 1000);
     if (!verification.valid) return await refuse(401, "unauthenticated", verification.reason);
 
-    const event = parseEvent(body, deployTagKey);
+    const event = parseEvent(body, deployTagKey, workspace);
     if (event.kind === "malformed") return await refuse(400, "malformed", event.problems.join("; "));
     const isTest = event.kind === "ignored" && event.isTest;
     if (!isTest) metrics?.eventReceived(event.entity, event.action);

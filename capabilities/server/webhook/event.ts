@@ -17,7 +17,12 @@ const envelope = z.object({
   action: nonEmpty,
   timestamp: z.union([z.string(), z.number()]),
   data: z.record(z.string(), z.unknown()),
+  /** The webhook's own; only where MLflow has workspaces. */
+  workspace: z.string().optional().catch(undefined),
 });
+
+/** As mlflow/utils/workspace_utils.py calls it. */
+const DEFAULT_WORKSPACE = "default";
 
 // What is not UTF-8 is refused: read leniently, two different names would become the same.
 const UTF_8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -69,8 +74,12 @@ export type ParsedEvent =
     }
   | { readonly kind: "malformed"; readonly problems: readonly string[] };
 
-/** Reads the JSON of a delivery. Never throws: what cannot be read is `malformed`, with each field's problem. */
-export function parseEvent(body: Buffer, deployTagKey: string): ParsedEvent {
+/**
+ * Reads the JSON of a delivery. Never throws: what cannot be read is `malformed`, with each field's problem.
+ *
+ * @param ownWorkspace of MLflow's workspaces, the one whose versions are served
+ */
+export function parseEvent(body: Buffer, deployTagKey: string, ownWorkspace = DEFAULT_WORKSPACE): ParsedEvent {
   let json: unknown;
   try {
     json = JSON.parse(UTF_8.decode(body));
@@ -79,9 +88,10 @@ export function parseEvent(body: Buffer, deployTagKey: string): ParsedEvent {
   }
   const parsed = envelope.safeParse(json);
   if (!parsed.success) return { kind: "malformed", problems: problemsOf(parsed.error) };
-  const { entity, action, data } = parsed.data;
+  const { entity, action, data, workspace = ownWorkspace } = parsed.data;
   const isTest = isTestDelivery(data);
   const ignored = (reason: string): ParsedEvent => ({ kind: "ignored", entity, action, reason, isTest });
+  if (workspace !== ownWorkspace) return ignored(`it is about MLflow's workspace ${workspace}, not ${ownWorkspace}`);
   const isTag = entity === "model_version_tag" && (action === "set" || action === "deleted");
   const isCreation = entity === "model_version" && action === "created";
   if (!isTag && !isCreation) return ignored(`${entity}.${action} does not concern deployments`);

@@ -44,7 +44,6 @@ export async function measureBurst(world: World): Promise<BurstResults> {
   try {
     const transport = createMlflowTransport({
       trackingUri: mlflow.trackingUri,
-      authorization: undefined,
       deadline: 30_000,
     });
     await registerWebhook(transport, {

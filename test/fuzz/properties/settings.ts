@@ -5,7 +5,7 @@ import { parseSettings, SETTINGS_PREFIX, SettingsError } from "../../../capabili
 import { hostileText } from "../../arbitraries";
 import { fuzzProperty } from "../fuzz-property";
 
-const REQUIRED = { MLFLOW_TRACKING_URI: "http://mlflow:5000", MLFLOW_WEBHOOK_SECRET: "geheim" };
+const REQUIRED = { MLFLOW_TRACKING_URI: "http://mlflow:5000", MLFLOW_WEBHOOK_SECRET: "geheim, und lang genug" };
 
 /** The problems that the settings have, one line each, without the heading. */
 function problemsOf(settings: Readonly<Record<string, string>>): string[] {

@@ -1,0 +1,108 @@
+import { randomUUID } from "node:crypto";
+import { describe, expect, it } from "vitest";
+import { fixedAccess } from "../../capabilities/mlflow/access";
+import { createMlflowTransport } from "../../capabilities/mlflow/transport";
+import type { MlflowTransport } from "../../capabilities/mlflow/transport";
+import { startListener, uniqueModel } from "../support/listener-fixture";
+import { waitFor } from "../support/waiting";
+import { keep, startMlflowForTest } from "../support/webhook-modes";
+
+/** MLflow as `--enable-workspaces` has it, with calls in a workspace of it. */
+async function startMlflowWithWorkspaces(): Promise<{
+  readonly trackingUri: string;
+  readonly inWorkspace: (workspace?: string) => MlflowTransport;
+}> {
+  const { trackingUri } = await startMlflowForTest({ arguments: ["--enable-workspaces"] });
+  for (const name of ["team-a", "team-b"]) {
+    const response = await fetch(`${trackingUri}/api/3.0/mlflow/workspaces`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ name }),
+    });
+    expect([response.status, await response.text()]).toEqual([201, expect.any(String)]);
+  }
+  const inWorkspace = (workspace?: string): MlflowTransport =>
+    createMlflowTransport({ trackingUri, access: fixedAccess({ workspace, tls: {} }), deadline: 30_000 });
+  return { trackingUri, inWorkspace };
+}
+
+/** Registers version 1 of a model. */
+async function register(call: MlflowTransport, name: string): Promise<void> {
+  await call({ method: "POST", path: "registered-models/create", body: { name } });
+  await call({ method: "POST", path: "model-versions/create", body: { name, source: "s3://models/x" } });
+}
+
+const setTag = (call: MlflowTransport, name: string, key: string): Promise<unknown> =>
+  call({ method: "POST", path: "model-versions/set-tag", body: { name, version: "1", key, value: "true" } });
+
+describe("an MLflow with workspaces", () => {
+  it("has the versions of one workspace served, whatever the others call theirs", async () => {
+    const { trackingUri, inWorkspace } = await startMlflowWithWorkspaces();
+    const tag = `deploy-${randomUUID().slice(0, 8)}`;
+    const running = await startListener({
+      mlflowTrackingUri: trackingUri,
+      mlflowVariables: { MLFLOW_WORKSPACE: "team-a" },
+      settings: { DEPLOY_TAG_KEY: tag },
+    });
+    const [model, theirs] = [uniqueModel("shared-name"), uniqueModel("theirs")];
+    for (const workspace of ["team-a", "team-b"]) await register(inWorkspace(workspace), model);
+    await register(inWorkspace("team-b"), theirs);
+    await keep({
+      transport: inWorkspace("team-a"),
+      name: tag,
+      url: `${running.url}/webhook`,
+      startupTimeout: 60,
+    }).reaches("webhook");
+    await new Promise(resolve => setTimeout(resolve, 1_500));
+
+    // Only the other workspace's version of the name is tagged: there is nothing to serve, by poll or delivery.
+    await setTag(inWorkspace("team-b"), model, tag);
+    await setTag(inWorkspace("team-b"), theirs, tag);
+    expect(await running.listener.poll()).toMatchObject({ tagged: 0 });
+    const event = { entity: "model_version_tag", action: "set", timestamp: new Date().toISOString() };
+    const data = { name: theirs, version: "1", key: tag, value: "true" };
+    expect(await running.send(JSON.stringify({ ...event, workspace: "team-b", data }))).toMatchObject({
+      status: 200,
+      body: { action: "ignored", message: "it is about MLflow's workspace team-b, not team-a" },
+    });
+    expect(await running.deployed()).toEqual([]);
+
+    await setTag(inWorkspace("team-a"), model, tag);
+    await waitFor("the service", async () => ((await running.deployed()).length === 1 ? true : undefined));
+    expect(await running.deployed()).toEqual([`mlflow-${model}-v1`]);
+  });
+
+  it("whose workspace is gone, or that has none, takes nothing down and is named with the cure", async () => {
+    const { trackingUri, inWorkspace } = await startMlflowWithWorkspaces();
+    const tag = `deploy-${randomUUID().slice(0, 8)}`;
+    const model = uniqueModel("left");
+    await register(inWorkspace("team-a"), model);
+    await setTag(inWorkspace("team-a"), model, tag);
+    const started = async (workspace: string, namespace?: string): ReturnType<typeof startListener> =>
+      startListener({
+        mlflowTrackingUri: trackingUri,
+        ...(namespace === undefined ? {} : { namespace }),
+        mlflowVariables: { MLFLOW_WORKSPACE: workspace },
+        settings: { DEPLOY_TAG_KEY: tag },
+      });
+    const first = await started("team-a");
+    expect(await first.listener.poll()).toMatchObject({ created: 1 });
+
+    const lost = await started("team-c", first.namespace);
+    const answer = await lost.deliver({ model, version: "1" }, "deleted");
+    expect([answer.status, answer.body.message]).toEqual([
+      502,
+      expect.stringContaining("create the workspace in MLflow, or correct MLFLOW_WORKSPACE"),
+    ]);
+    expect(await lost.listener.poll()).toBeUndefined();
+    expect(await lost.deployed()).toHaveLength(1);
+
+    const { trackingUri: without } = await startMlflowForTest();
+    const misled = await startListener({
+      mlflowTrackingUri: without,
+      mlflowVariables: { MLFLOW_WORKSPACE: "team-a" },
+    });
+    const refused = await misled.deliver({ model, version: "1" });
+    expect(refused.body.message).toContain("this MLflow has no workspaces: start it with --enable-workspaces");
+  });
+});
