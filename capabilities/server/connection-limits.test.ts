@@ -7,8 +7,8 @@ describe("more connections than are served", () => {
     const { server, lines } = await startServer({ maximumConnections: 2 });
     const idle = [await openAndAsk(server.port, GET, 200), await openAndAsk(server.port, GET, 200)] as const;
     const third = await open(server.port);
-    await idle[0].ended;
     third.socket.write(GET);
+    await idle[0].ended;
     idle[1].socket.write(GET);
     await vi.waitFor(() => {
       expect([third, idle[1]].map(({ received }) => statusesIn(received()))).toEqual([[200], [200, 200]]);
@@ -20,7 +20,7 @@ describe("more connections than are served", () => {
     ["nothing", ""],
     ["half a head", "GET /services HTTP/1.1\r\nX-A: b\r\n"],
   ])("take first the place of the oldest that sent %s", async (_, text) => {
-    const { server, lines } = await startServer({ maximumConnections: 3 });
+    const { server, lines } = await startServer({ maximumConnections: 3, newcomerGrace: 0 });
     const idle = await openAndAsk(server.port, GET, 200);
     const silent = [await open(server.port), await open(server.port)] as const;
     for (const { socket } of silent) socket.write(text);
@@ -63,6 +63,27 @@ describe("more connections than are served", () => {
       for (let opened = 0; opened < 30; opened++) await open(server.port);
       await openAndAsk(server.port, PROBE, 200);
     }
+  });
+
+  it("do not harm one that has just come and has not said anything yet", async () => {
+    const { server } = await startServer({ maximumConnections: 10 });
+    for (let opened = 0; opened < 30; opened++) await open(server.port);
+    const newcomer = await open(server.port);
+    for (let opened = 0; opened < 15; opened++) await open(server.port);
+    newcomer.socket.write(PROBE);
+    await vi.waitFor(() => {
+      expect(statusesIn(newcomer.received())).toEqual([200]);
+    });
+  });
+
+  it("never cost a place of one that has spoken, while they say nothing", async () => {
+    const { server } = await startServer({ maximumConnections: 5, newcomerGrace: 0 });
+    const idle = await openAndAsk(server.port, GET, 200);
+    for (let opened = 0; opened < 30; opened++) await open(server.port);
+    idle.socket.write(GET);
+    await vi.waitFor(() => {
+      expect(statusesIn(idle.received())).toEqual([200, 200]);
+    });
   });
 
   it("are answered 503 when none is idle, probes excepted, and closed beyond twice as many", async () => {

@@ -6,6 +6,8 @@ import type { Duplex } from "node:stream";
 import type { Log } from "../observability/logging";
 import { busyAnswer, encode, errorAnswer } from "./answers";
 import type { JsonAnswer } from "./answers";
+import { createPlaces } from "./places";
+import type { Occupant, PlaceLimits } from "./places";
 
 /**
  * Requests of one connection that are under way at once. HTTP/1.1 lets a client send the next before the last is
@@ -22,13 +24,7 @@ const LOG_INTERVAL = 60_000;
 /** Milliseconds that a client which sent what was refused is still listened to, so that it can read the answer. */
 export const LINGER = 500;
 
-export interface ConnectionLimits {
-  /**
-   * Connections that are served. One more closes the one that is missed least: the oldest silent one, else the oldest
-   * between two requests, else the oldest whose request is still on its way. If all of them are being worked for, the
-   * newcomer's requests are answered 503. Twice as many are never open: further ones are closed unanswered.
-   */
-  readonly maximumConnections: number;
+export interface ConnectionLimits extends PlaceLimits {
   /** Milliseconds that a half-sent request may still take when the server is being closed. */
   readonly closeGrace: number;
 }
@@ -47,7 +43,7 @@ export interface Connections {
   close: () => Promise<void>;
 }
 
-interface Connection {
+interface Connection extends Occupant {
   /** Of TCP, also where TLS is spoken over it. */
   readonly socket: Socket;
   readonly underWay: Map<IncomingMessage, ServerResponse>;
@@ -67,7 +63,7 @@ interface Connection {
 /** Looks after a server's connections: too many, garbled, silent, or left over when the server closes. */
 export function manageConnections(server: Server, secure: boolean, limits: ConnectionLimits, log: Log): Connections {
   const { maximumConnections } = limits;
-  const open = new Set<Connection>();
+  const open = createPlaces<Connection>(limits);
   const connectionOf = new WeakMap<Duplex, Connection>();
   let closing = false;
   let lastClosed = (): void => undefined;
@@ -75,29 +71,24 @@ export function manageConnections(server: Server, secure: boolean, limits: Conne
   const silenced = countedLog(log, "closed", maximumConnections, "Silent connections were closed to make room");
 
   const forget = (connection: Connection): void => {
-    open.delete(connection);
+    open.forget(connection);
     if (open.size === 0) lastClosed();
   };
 
   const makeRoomFor = (newcomer: Connection): void => {
-    const missedLeast = leastMissed(open, newcomer);
-    if (missedLeast === undefined) {
-      newcomer.surplus = true;
-      if (open.size <= 2 * maximumConnections) return;
-      refused();
-      newcomer.socket.destroy();
-      forget(newcomer);
-      return;
-    }
-    if (missedLeast.requests === 0) silenced();
-    missedLeast.socket.destroy();
-    // At once: the event comes later, and until then the next newcomer would close another one.
-    forget(missedLeast);
+    const { closes, refused: isRefused } = open.opened(newcomer);
+    if (closes?.requests === 0) silenced();
+    closes?.socket.destroy();
+    if (!isRefused) return;
+    refused();
+    newcomer.socket.destroy();
+    forget(newcomer);
   };
 
   server.on("connection", (socket: Socket) => {
     const connection: Connection = {
       socket,
+      openedAt: performance.now(),
       underWay: new Map(),
       requests: 0,
       overrun: false,
@@ -106,12 +97,11 @@ export function manageConnections(server: Server, secure: boolean, limits: Conne
       garbled: false,
       answered: () => undefined,
     };
-    open.add(connection);
     connectionOf.set(socket, connection);
     socket.once("close", () => {
       forget(connection);
     });
-    if (open.size > maximumConnections) makeRoomFor(connection);
+    makeRoomFor(connection);
   });
   if (secure) relateSecureSockets(server, connectionOf);
 
@@ -148,7 +138,11 @@ export function manageConnections(server: Server, secure: boolean, limits: Conne
     begin(request, response) {
       const connection = connectionOf.get(request.socket);
       if (connection === undefined) return { kind: "handle" };
-      connection.requests++;
+      if (++connection.requests === 1) {
+        const { closes, refused: isRefused } = open.spoke(connection);
+        closes?.socket.destroy();
+        connection.surplus = isRefused;
+      }
       if (connection.overrun) {
         if (++connection.ignored > MAXIMUM_IGNORED) request.socket.destroy();
         return { kind: "ignore" };
@@ -163,7 +157,7 @@ export function manageConnections(server: Server, secure: boolean, limits: Conne
         const answer = busyAnswer(503, "too many requests on one connection before their answers", 1);
         return { kind: "refuse", answer, probesToo: true };
       }
-      connection.surplus &&= open.size > maximumConnections;
+      connection.surplus &&= open.areTooMany();
       if (!connection.surplus) return { kind: "handle" };
       refused();
       return { kind: "refuse", answer: busyAnswer(503, "too many connections; try again", 1), probesToo: false };
@@ -176,7 +170,7 @@ export function manageConnections(server: Server, secure: boolean, limits: Conne
       if (open.size === 0) lastClosed();
       // Node.js stops looking for silent connections when a server closes: one of them would hold it up for ever.
       const grace = setTimeout(() => {
-        for (const { socket, underWay } of open) {
+        for (const { socket, underWay } of open.all()) {
           if (![...underWay.keys()].some(request => request.complete)) socket.destroy();
         }
       }, limits.closeGrace);
@@ -185,19 +179,6 @@ export function manageConnections(server: Server, secure: boolean, limits: Conne
       });
     },
   };
-}
-
-/** The connection whose end harms least; undefined when something is being done for each. The oldest come first. */
-function leastMissed(open: ReadonlySet<Connection>, newcomer: Connection): Connection | undefined {
-  let idle: Connection | undefined;
-  let receiving: Connection | undefined;
-  for (const connection of open) {
-    if (connection === newcomer) continue;
-    if (connection.requests === 0) return connection;
-    if (connection.underWay.size === 0) idle ??= connection;
-    else if (![...connection.underWay.keys()].some(({ complete }) => complete)) receiving ??= connection;
-  }
-  return idle ?? receiving;
 }
 
 /** Requests come on the socket of TLS, which Node.js makes of the one of TCP without telling which. */

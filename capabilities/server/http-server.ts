@@ -58,11 +58,15 @@ const LIMITS: HttpLimits = {
   // Longer than the usual minute of proxies: or they would send into a connection that is just being closed.
   keepAliveTimeout: 65_000,
   connectionsCheckingInterval: 2_000,
-  maximumConnections: 512,
+  maximumConnections: 1024,
+  newcomerGrace: 1_000,
   closeGrace: 1_000,
   maximumUnsent: 16 * 1024 * 1024,
   writeTimeout: 10_000,
 };
+
+/** Connections that the kernel keeps until they are accepted: beyond them it lets a newcomer try again after a second. */
+const BACKLOG = 4_096;
 
 /** Milliseconds for the TLS handshake. */
 const HANDSHAKE_TIMEOUT = 10_000;
@@ -152,7 +156,7 @@ function listen(server: Server, host: string | undefined, port: number): Promise
       );
     };
     server.once("error", refused);
-    server.listen({ port, host }, () => {
+    server.listen({ port, host, backlog: BACKLOG }, () => {
       server.off("error", refused);
       resolve();
     });
