@@ -75,6 +75,36 @@ describe("a listener", () => {
     expect([await status("/webhook"), await status("/health")]).toEqual([404, 405]);
   });
 
+  it("has a port of its own for operations, and says on the other where they are", async () => {
+    const { listener } = await setUp(json(200, {}), { OPERATIONS_PORT: "0" });
+    const { port, operationsPort } = await listener.serve(true);
+    expect(operationsPort).not.toBe(port);
+    const ask = async (at: number, path: string): Promise<string> => {
+      const response = await fetch(`http://127.0.0.1:${at}${path}`, { headers: { connection: "close" } });
+      return `${response.status} ${await response.text()}`;
+    };
+    expect(await ask(operationsPort, "/metrics")).toMatch(/^200 # HELP /);
+    expect(await ask(operationsPort, "/webhook")).toMatch(/^404 /);
+    expect(await ask(port, "/metrics")).toBe(
+      `404 {"status":"error","message":"there is nothing at this path; try /webhook, /health, /livez, /readyz; /services and /metrics are on the port of MLFLOW_KSERVE_OPERATIONS_PORT, ${operationsPort}"}`,
+    );
+    for (const at of [port, operationsPort]) expect(await ask(at, "/readyz")).toMatch(/^200 /);
+  });
+
+  it("listens on nothing when one of its ports is taken", async () => {
+    const first = await setUp(json(200, {}), { OPERATIONS_PORT: "0" });
+    const { port, operationsPort } = await first.listener.serve(true);
+    for (const [name, taken] of [
+      ["APP_PORT", port],
+      ["OPERATIONS_PORT", operationsPort],
+    ] as const) {
+      const { listener } = await setUp(json(200, {}), { OPERATIONS_PORT: "0", [name]: String(taken) });
+      await expect(listener.serve(true)).rejects.toThrow(
+        `${taken} (EADDRINUSE): another process has it; stop that one or set MLFLOW_KSERVE_${name}`,
+      );
+    }
+  });
+
   it("stops while the registration of its webhook waits for another try, and logs no password", async () => {
     const { listener, lines } = await setUp(text(503, "text/html", "<html>"), {
       MLFLOW_WEBHOOK_URL: "https://user:geheim2@module.example.com/webhook",

@@ -55,8 +55,8 @@ import { createTemplateRollout } from "./reconciliation/template-rollout";
 import { resync } from "./reconciliation/resync";
 import type { ResyncReport } from "./reconciliation/resync";
 import { createDeliveryHandler } from "./server/webhook/deliveries";
-import { startHttpServer } from "./server/http-server";
-import type { HttpServer } from "./server/http-server";
+import { startEndpoint } from "./server/endpoint";
+import type { Endpoint } from "./server/endpoint";
 import { createRoutes } from "./server/routes";
 import { createTlsOptions } from "./server/tls";
 
@@ -108,12 +108,12 @@ export interface ListenerOptions extends Configuration {
 /** The module without Pepr: everything that Pepr's actions and schedules call. */
 export interface Listener {
   /**
-   * Starts the HTTP server. With `deliveries` it takes MLflow's, unless the settings disable webhooks, and the webhook is
+   * Starts the endpoint. With `deliveries` it takes MLflow's, unless the settings disable webhooks, and the webhook is
    * kept registered in MLflow when a URL for it is set; without, it only tells how the module is.
    *
    * @throws Error when the address cannot be listened on, or the certificate cannot be used
    */
-  serve: (deliveries: boolean) => Promise<HttpServer>;
+  serve: (deliveries: boolean) => Promise<Endpoint>;
   /** Compares MLflow with the cluster and reconciles what differs; undefined when that failed, which was logged. */
   poll: () => Promise<ResyncReport | undefined>;
   /** Polls now and then once every POLLING_INTERVAL. */
@@ -248,7 +248,7 @@ export function createListener(options: ListenerOptions): Listener {
   metrics.observeQueue(() => queue.depth);
   const fixed = settings.MLFLOW_WEBHOOK_SECRET;
   const secret = webhookSecret ?? (fixed === undefined ? undefined : fixedSecret(fixed));
-  let server: HttpServer | undefined;
+  let server: Endpoint | undefined;
   let keeper: WebhookKeeper | undefined;
   let webhookRemoval: WebhookRemoval | undefined;
   let lastSuccessfulPoll: Date | undefined;
@@ -288,7 +288,7 @@ export function createListener(options: ListenerOptions): Listener {
   /** What carries the work, as far as this process knows: without a webhook to keep, the poll does. */
   const status = (): ModuleStatus => ({ ...(keeper?.state() ?? { mode: "polling" }), lastSuccessfulPoll });
 
-  const startServer = async (takesDeliveries: boolean): Promise<HttpServer> => {
+  const startServer = async (takesDeliveries: boolean): Promise<Endpoint> => {
     const { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile } = settings;
     const reconcile = reconcileDelivered;
     const deliveries =
@@ -307,9 +307,10 @@ export function createListener(options: ListenerOptions): Listener {
       () => mlflow.ping(),
       () => services.ping(),
     );
-    return await startHttpServer({
+    return await startEndpoint({
       host: settings.APP_HOST,
       port: settings.APP_PORT,
+      operationsPort: settings.OPERATIONS_PORT,
       routes: createRoutes({ deliveries, health, services, status, metrics, isReady: options.isReady }),
       log,
       tls: certFile !== undefined && keyFile !== undefined ? createTlsOptions({ certFile, keyFile, log }) : undefined,
@@ -320,7 +321,8 @@ export function createListener(options: ListenerOptions): Listener {
     async serve(deliveries) {
       const takesDeliveries = deliveries && !settings.DISABLE_WEBHOOKS && secret !== undefined;
       server = await startServer(takesDeliveries);
-      log.info({ host: server.host, port: server.port, webhook: takesDeliveries }, "Endpoint is listening");
+      const { host, port, operationsPort } = server;
+      log.info({ host, port, operations_port: operationsPort, webhook: takesDeliveries }, "Endpoint is listening");
       metrics.setMode(status().mode);
       if (takesDeliveries && settings.MLFLOW_WEBHOOK_URL !== undefined) {
         keeper = createWebhookKeeper({

@@ -23,6 +23,11 @@ declare module "zod" {
 /** Pepr's server for admission listens on it, in the same process. */
 const PEPR_PORT = 3000;
 
+const portBesidePepr = (example: string) =>
+  wholeNumber(0, 65_535, "a TCP port").refine(port => port !== PEPR_PORT, {
+    error: `is the port of Pepr's own server, in the same container; take another one, like ${example}`,
+  });
+
 /**
  * All settings, the single source of their parsing, their defaults and their documentation (docs/settings.md and
  * docs/settings.schema.json are made from it). Keys are the names without prefix, defaults are as a user writes them.
@@ -67,12 +72,13 @@ export const settingsSchema = z.object({
     description:
       "Address that the endpoint listens on. When not set: ::, which is every IPv6 and IPv4 address, and 0.0.0.0 where there is no IPv6.",
   }),
-  APP_PORT: wholeNumber(0, 65_535, "a TCP port")
-    .refine(port => port !== PEPR_PORT, {
-      error: `is the port of Pepr's own server, in the same container; take another one, like 8000`,
-    })
+  APP_PORT: portBesidePepr("8000")
     .prefault("8000")
     .meta({ description: "Port that the endpoint listens on; 0 takes a free one. Not 3000, which is Pepr's." }),
+  OPERATIONS_PORT: portBesidePepr("8081").optional().meta({
+    description:
+      "Port for operations: /services, /metrics, /health and the probes. APP_PORT then has no /services and /metrics. When not set, APP_PORT has everything. Neither 3000 nor APP_PORT; 0 takes a free one. The manifests set 8081.",
+  }),
   TLS_CERT_FILE: z.string().optional().meta({
     description: "Certificate chain (PEM) to serve HTTPS with. A renewed file is taken up without a restart.",
   }),

@@ -86,6 +86,14 @@ function combinationProblems(values: Readonly<Record<string, unknown>>): Setting
       message: "is not set; HTTPS needs both TLS_CERT_FILE and TLS_KEY_FILE, HTTP neither",
     });
   }
+  const { OPERATIONS_PORT: operationsPort } = values;
+  if (typeof operationsPort === "number" && operationsPort !== 0 && operationsPort === values.APP_PORT) {
+    problems.push({
+      name: `${SETTINGS_PREFIX}OPERATIONS_PORT`,
+      value: String(operationsPort),
+      message: "is APP_PORT as well; take another one, like 8081, or leave it out to have everything on APP_PORT",
+    });
+  }
   const former = values.FORMER_NAMESPACES;
   if (Array.isArray(former) && former.includes(values.KUBE_NAMESPACE)) {
     problems.push({

@@ -84,12 +84,16 @@ export async function startHttpServer(options: {
   /** When undefined: `::`, which takes IPv6 and IPv4, and 0.0.0.0 on a machine without IPv6. */
   readonly host: string | undefined;
   readonly port: number;
+  /** The setting that the port comes from, for who has to change it. */
+  readonly portSetting?: "APP_PORT" | "OPERATIONS_PORT" | undefined;
   readonly routes: Routes;
+  /** Said behind the paths that there are, to who asks for another one. */
+  readonly elsewhere?: string | undefined;
   readonly log: Log;
   readonly tls?: TlsFiles | undefined;
   readonly limits?: Partial<HttpLimits> | undefined;
 }): Promise<HttpServer> {
-  const { host, port, routes, log, tls } = options;
+  const { host, port, portSetting = "APP_PORT", log, tls } = options;
   const limits = { ...LIMITS, ...options.limits };
   const bodyOf = createBodyReader();
   const unsent = createUnsentAnswers(limits);
@@ -100,7 +104,7 @@ export async function startHttpServer(options: {
     const id = requestIdOf(request);
     const body = bodyOf(request);
     const handled = { id, body: body.read, closing: connections.closing };
-    respond(request, reception, routes, handled, log)
+    respond(request, reception, options, handled)
       .finally(body.release)
       .then(answer => {
         const isRefusal = reception.kind === "refuse" && answer === reception.answer;
@@ -125,7 +129,7 @@ export async function startHttpServer(options: {
   server.on("tlsClientError", (error: Error) => {
     log.debug({ cause: error.message }, "A TLS handshake failed");
   });
-  await listen(server, host, port);
+  await listen(server, { host, port, portSetting });
   // A connection that cannot be accepted (no file descriptors left) must not end the process.
   server.on("error", error => {
     log.error({ cause: error.message }, "The endpoint could not take a connection");
@@ -142,13 +146,19 @@ export async function startHttpServer(options: {
   };
 }
 
-function listen(server: Server, host: string | undefined, port: number): Promise<void> {
+interface Address {
+  readonly host: string | undefined;
+  readonly port: number;
+  readonly portSetting: string;
+}
+
+function listen(server: Server, { host, port, portSetting }: Address): Promise<void> {
   return new Promise((resolve, reject) => {
     const refused = (error: NodeJS.ErrnoException): void => {
       const cure =
         error.code === "EADDRINUSE"
-          ? "another process has it; stop that one or set MLFLOW_KSERVE_APP_PORT"
-          : "check MLFLOW_KSERVE_APP_HOST and MLFLOW_KSERVE_APP_PORT";
+          ? `another process has it; stop that one or set MLFLOW_KSERVE_${portSetting}`
+          : `check MLFLOW_KSERVE_APP_HOST and MLFLOW_KSERVE_${portSetting}`;
       reject(
         new Error(
           `Cannot listen on ${host === undefined ? "port " : `${host}:`}${port} (${error.code ?? error.message}): ${cure}`,
@@ -165,21 +175,27 @@ function listen(server: Server, host: string | undefined, port: number): Promise
 
 type Handled = Pick<HttpRequest, "id" | "body" | "closing">;
 
+/** What is served, to everybody. */
+interface Served {
+  readonly routes: Routes;
+  readonly elsewhere?: string | undefined;
+  readonly log: Log;
+}
+
 async function respond(
   request: IncomingMessage,
   reception: Reception,
-  routes: Routes,
+  served: Served,
   handled: Handled,
-  log: Log,
 ): Promise<Answer> {
   try {
     const [path, query] = targetOf(request.url ?? "/");
     if (reception.kind === "refuse" && (reception.probesToo || !PROBES.has(path))) return reception.answer;
-    return await route(request, path, query, routes, handled);
+    return await route(request, path, query, served, handled);
   } catch (error) {
     if (error instanceof BodyError) return error.answer;
     const fields = { path: request.url, request_id: handled.id, cause: messageOf(error) };
-    log.error(fields, "A request failed unexpectedly");
+    served.log.error(fields, "A request failed unexpectedly");
     return errorAnswer(500, "internal error; the log has the details");
   }
 }
@@ -188,14 +204,16 @@ async function route(
   request: IncomingMessage,
   path: string,
   query: URLSearchParams,
-  routes: Routes,
+  { routes, elsewhere }: Served,
   handled: Handled,
 ): Promise<Answer> {
   if (request.headers.host === undefined && request.httpVersion === "1.1")
     return errorAnswer(400, "the header Host is missing");
   const methods = Object.hasOwn(routes, path) ? routes[path] : undefined;
-  if (methods === undefined)
-    return errorAnswer(404, `there is nothing at this path; try ${Object.keys(routes).join(", ")}`);
+  if (methods === undefined) {
+    const paths = `there is nothing at this path; try ${Object.keys(routes).join(", ")}`;
+    return errorAnswer(404, elsewhere === undefined ? paths : `${paths}; ${elsewhere}`);
+  }
   const method = request.method === "HEAD" ? "GET" : request.method;
   const handler = method === "GET" || method === "POST" ? methods[method] : undefined;
   if (handler === undefined) {

@@ -23,7 +23,7 @@ interface Question {
 }
 
 async function get(path: string, question: Question = {}): Promise<Answer> {
-  const routes = createRoutes({
+  const { all: routes } = createRoutes({
     deliveries: undefined,
     health: () => Promise.resolve(question.health ?? health),
     services: question.services ?? fakeCluster(),
@@ -51,13 +51,24 @@ describe("the endpoint's paths", () => {
   it("have no webhook when the module works by polling alone", () => {
     const options = { health: () => Promise.resolve(health), services: fakeCluster() };
     const deliveries = (): Promise<Answer> => Promise.resolve({ status: 200, body: {} });
-    expect(Object.keys(createRoutes({ ...options, deliveries: undefined }))).toEqual([
+    expect(Object.keys(createRoutes({ ...options, deliveries: undefined }).all)).toEqual([
       "/health",
       "/services",
       "/livez",
       "/readyz",
     ]);
-    expect(createRoutes({ ...options, deliveries })["/webhook"]).toEqual({ POST: deliveries });
+    expect(createRoutes({ ...options, deliveries }).all["/webhook"]).toEqual({ POST: deliveries });
+  });
+
+  it("tell of services and metrics only those for operations, which take no deliveries", () => {
+    const { deliveries, operations } = createRoutes({
+      deliveries: (): Promise<Answer> => Promise.resolve({ status: 200, body: {} }),
+      health: () => Promise.resolve(health),
+      services: fakeCluster(),
+      metrics: createMetrics(),
+    });
+    expect(Object.keys(deliveries)).toEqual(["/webhook", "/health", "/livez", "/readyz"]);
+    expect(Object.keys(operations)).toEqual(["/health", "/services", "/metrics", "/livez", "/readyz"]);
   });
 });
 
@@ -106,7 +117,7 @@ describe("the probes", () => {
   it("say that the module is not ready before all of it is up, and that it lives", async () => {
     let isUp = false;
     const options = { deliveries: undefined, services: fakeCluster(), health: () => Promise.resolve(health) };
-    const routes = createRoutes({ ...options, isReady: () => isUp });
+    const { all: routes } = createRoutes({ ...options, isReady: () => isUp });
     const statusOf = async (path: string): Promise<unknown> => await routes[path]?.GET?.({ closing: false } as never);
     expect(await statusOf("/readyz")).toMatchObject({ status: 503, headers: { "retry-after": "1" } });
     expect(await statusOf("/livez")).toMatchObject({ status: 200 });
@@ -116,7 +127,7 @@ describe("the probes", () => {
 
   it("ask nobody", async () => {
     const options = { deliveries: undefined, services: fakeCluster() };
-    const routes = createRoutes({ ...options, health: () => Promise.reject(new Error("asked")) });
+    const { all: routes } = createRoutes({ ...options, health: () => Promise.reject(new Error("asked")) });
     for (const path of ["/livez", "/readyz"]) {
       const handler = routes[path]?.GET;
       expect(await handler?.({ closing: false } as never)).toMatchObject({ status: 200 });

@@ -21,19 +21,35 @@ export interface RouteOptions {
   readonly isReady?: (() => boolean) | undefined;
 }
 
-/** All paths of the endpoint; docs/http-api.md describes them for people, docs/openapi.yaml for programs. */
-export function createRoutes(options: RouteOptions): Routes {
+/** The paths by who asks for them; docs/http-api.md describes them for people, docs/openapi.yaml for programs. */
+export interface RoutesByPurpose {
+  /** What MLflow, and an ingress, have to reach. */
+  readonly deliveries: Routes;
+  /** What only the cluster's operators, the kubelet and Prometheus have to reach. */
+  readonly operations: Routes;
+  /** Both, for one port. */
+  readonly all: Routes;
+}
+
+export function createRoutes(options: RouteOptions): RoutesByPurpose {
   const { deliveries, metrics, isReady = () => true } = options;
   const readiness = (): Answer => (isReady() ? { status: 200, body: { status: "ready" } } : starting());
-  return {
-    ...(deliveries === undefined ? {} : { "/webhook": { POST: deliveries } }),
-    "/health": { GET: healthHandler(options) },
+  const webhook: Routes = deliveries === undefined ? {} : { "/webhook": { POST: deliveries } };
+  const health: Routes = { "/health": { GET: healthHandler(options) } };
+  const insight: Routes = {
     "/services": { GET: createServicesHandler(options.services) },
     ...(metrics === undefined ? {} : { "/metrics": { GET: metricsHandler(metrics) } }),
+  };
+  const probes: Routes = {
     // Asked by the kubelet every few seconds: they ask nobody. A dead MLflow is no reason to restart the pod or to keep
     // MLflow's deliveries from it, once it lives again.
     "/livez": { GET: () => Promise.resolve({ status: 200, body: { status: "alive" } }) },
     "/readyz": { GET: ({ closing }) => Promise.resolve(closing ? shuttingDown() : readiness()) },
+  };
+  return {
+    deliveries: { ...webhook, ...health, ...probes },
+    operations: { ...health, ...insight, ...probes },
+    all: { ...webhook, ...health, ...insight, ...probes },
   };
 }
 

@@ -49,9 +49,8 @@ function exchange(directory: string, { cert, key }: SelfSigned): void {
   renameSync(link, path.join(directory, "..data"));
 }
 
-async function serve(files: Files): Promise<number> {
+async function serve(files: Files, tls = createTlsOptions(files)): Promise<number> {
   const routes = { "/livez": { GET: () => Promise.resolve({ status: 200, body: { status: "alive" } }) } };
-  const tls = createTlsOptions(files);
   const server = await startHttpServer({ host: "127.0.0.1", port: 0, routes, log: files.log, tls });
   onTestFinished(() => server.close());
   return server.port;
@@ -78,6 +77,19 @@ describe("an endpoint with a certificate", () => {
     const port = await serve(mount(first));
     await rejectionOf(once(http.get({ host: "127.0.0.1", port, agent: false }), "response"));
     expect(await ask(port, first.cert)).toEqual([200, "first"]);
+  });
+
+  it("takes up a renewed certificate on each of its ports", async () => {
+    const files = mount(first);
+    const tls = createTlsOptions(files);
+    const ports = [await serve(files, tls), await serve(files, tls)];
+    exchange(files.directory, second);
+    for (const port of ports) {
+      await vi.waitFor(async () => {
+        expect(await ask(port, second.cert)).toEqual([200, "second"]);
+      });
+    }
+    expect(files.lines.filter(({ message }) => message === "Renewed certificate taken up")).toHaveLength(1);
   });
 
   it("takes up a renewed certificate, and keeps the connections that are open", async () => {

@@ -17,7 +17,7 @@ export interface TlsPair {
 /** A pair of files that was usable when it was read first. */
 export interface TlsFiles {
   readonly pair: TlsPair;
-  /** Hands over each usable pair that the files become, until the returned function is called. */
+  /** Hands over each usable pair that the files become, until the returned function is called. Several may watch. */
   watch: (renewed: (pair: TlsPair) => void) => () => void;
 }
 
@@ -59,7 +59,10 @@ export function createTlsOptions(options: TlsOptions): TlsFiles {
   let current: TlsPair = pair;
   let refused = "";
 
-  const look = async (renewed: (pair: TlsPair) => void): Promise<void> => {
+  const watchers = new Set<(pair: TlsPair) => void>();
+  let stop = (): void => undefined;
+
+  const look = async (): Promise<void> => {
     try {
       const found = await readPair(options);
       if (found.cert === current.cert && found.key === current.key) {
@@ -67,7 +70,7 @@ export function createTlsOptions(options: TlsOptions): TlsFiles {
         return;
       }
       const certificate = check(found, options);
-      renewed(found);
+      for (const renewed of watchers) renewed(found);
       current = found;
       served = certificate;
       refused = "";
@@ -80,24 +83,33 @@ export function createTlsOptions(options: TlsOptions): TlsFiles {
     }
   };
 
+  const lookNowAndThen = (): (() => void) => {
+    let looking = false;
+    let expired = isExpired(served);
+    const timer = setInterval(() => {
+      if (looking) return;
+      looking = true;
+      void look().finally(() => {
+        looking = false;
+        if (!expired && isExpired(served)) warnOfDates(served, certFile, log);
+        expired = isExpired(served);
+      });
+    }, interval);
+    // Nothing ends later because of it.
+    timer.unref();
+    return () => {
+      clearInterval(timer);
+    };
+  };
+
   return {
     pair,
     watch(renewed) {
-      let looking = false;
-      let expired = isExpired(served);
-      const timer = setInterval(() => {
-        if (looking) return;
-        looking = true;
-        void look(renewed).finally(() => {
-          looking = false;
-          if (!expired && isExpired(served)) warnOfDates(served, certFile, log);
-          expired = isExpired(served);
-        });
-      }, interval);
-      // Nothing ends later because of it.
-      timer.unref();
+      if (watchers.size === 0) stop = lookNowAndThen();
+      watchers.add(renewed);
       return () => {
-        clearInterval(timer);
+        watchers.delete(renewed);
+        if (watchers.size === 0) stop();
       };
     },
   };
