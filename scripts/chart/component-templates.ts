@@ -16,6 +16,15 @@ const HTTPS = ".Values.https.enabled";
 const NETWORK_POLICY = ".Values.networkPolicy.enabled";
 const TARGET_NAMESPACE: Edit = ["kserve-mlflow-models", "{{ .Values.targetNamespace }}"];
 
+/** As the component one-port has them. */
+const METRICS_PORTS = `        {{- if .Values.onePort }}
+        - { protocol: TCP, port: 8000 }
+        - { protocol: TCP, port: 8443 }
+        {{- else }}
+        - { protocol: TCP, port: {{ include "mlflow-kserve.operationsPort" . }} }
+        {{- end }}
+`;
+
 const TEMPLATES: readonly ComponentTemplate[] = [
   { source: "base/rbac.yaml" },
   { source: "base/service.yaml" },
@@ -55,13 +64,16 @@ const TEMPLATES: readonly ComponentTemplate[] = [
   {
     source: "components/network-policy/monitoring/policy.yaml",
     when: `and ${NETWORK_POLICY} .Values.monitoring.enabled`,
-    edits: [["metadata.name: monitoring\n", "metadata.name: {{ .Values.networkPolicy.monitoringNamespace }}\n"]],
+    edits: [
+      ["metadata.name: monitoring\n", "metadata.name: {{ .Values.networkPolicy.monitoringNamespace }}\n"],
+      ["        - { protocol: TCP, port: 8081 }\n", METRICS_PORTS],
+    ],
   },
   {
     source: "components/monitoring/pod-monitor.yaml",
     when: ".Values.monitoring.enabled",
     edits: [
-      [":8000", ':{{ include "mlflow-kserve.endpointPort" . }}'],
+      [":8081", ':{{ include "mlflow-kserve.operationsPort" . }}'],
       [
         "      scheme: http\n",
         `      {{- if ${HTTPS} }}

@@ -13,6 +13,11 @@ interface PlacementPatch {
   };
 }
 
+const OPERATIONS_PORT = `            {{- if not .Values.onePort }}
+            - name: operations
+              containerPort: {{ include "mlflow-kserve.operationsPort" . }}
+            {{- end }}
+`;
 const TLS_MOUNT = `            {{- if .Values.https.enabled }}
             - name: endpoint-tls
               mountPath: /etc/mlflow-kserve/tls
@@ -28,7 +33,7 @@ const TLS_VOLUME = `        {{- if .Values.https.enabled }}
 
 /**
  * Completes a Deployment's template of Pepr's chart with what k8s/base and the components do to the Deployment: the
- * endpoint's port and probes, its certificate, the placement of several pods; and with a new start when the settings change.
+ * endpoint's ports and probes, its certificate, the placement of several pods; and with a new start when the settings change.
  *
  * @param template as Pepr 1.1.4 writes it
  * @param hash of the module; as a value, `helm upgrade --reuse-values` would keep the one of the version before
@@ -52,6 +57,7 @@ export function completeDeployment(template: string, role: Role, hash: string): 
     [
       "            - containerPort: 3000\n",
       '            - name: endpoint\n              containerPort: {{ include "mlflow-kserve.endpointPort" . }}\n' +
+        OPERATIONS_PORT +
         "            - containerPort: 3000\n",
     ],
     [

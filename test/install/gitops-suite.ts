@@ -147,7 +147,7 @@ export function gitOpsSuite(theCluster: () => InstallationCluster): void {
         image: ownImage(),
         apiServerPort: Number(new URL(server).port),
         outgoing: [Number(new URL(testbed.mlflowTrackingUri).port)],
-        ports: [3000, 8000],
+        ports: [3000, 8000, 8081],
       });
       try {
         await started.ready();

@@ -36,6 +36,16 @@ const SAME: readonly { name: string; values: string[]; components: readonly stri
     components: ["ingress", "high-availability", "network-policy", "monitoring", "network-policy/monitoring"],
   },
   {
+    name: "one port",
+    values: ["--set", "onePort=true,networkPolicy.enabled=true,monitoring.enabled=true"],
+    components: ["network-policy", "monitoring", "network-policy/monitoring", "one-port"],
+  },
+  {
+    name: "one port of HTTPS",
+    values: ["--set", "onePort=true,https.enabled=true,monitoring.enabled=true"],
+    components: ["https", "monitoring", "monitoring/https", "one-port", "one-port/https"],
+  },
+  {
     name: "everything at once",
     values: [
       ...["--set", "https.enabled=true,ingress.enabled=true,highAvailability.enabled=true,oneNamespace=true"],
@@ -88,6 +98,7 @@ export function helmSuite(theCluster: () => InstallationCluster): void {
     expect(JSON.parse(data)).toEqual({
       MLFLOW_KSERVE_MLFLOW_TRACKING_URI: "http://mlflow.mlflow.svc:5000",
       MLFLOW_KSERVE_MLFLOW_WEBHOOK_URL: "http://mlflow-kserve-webhook-listener.pepr-system.svc/webhook",
+      MLFLOW_KSERVE_OPERATIONS_PORT: "8081",
       MLFLOW_KSERVE_INFERENCE_SERVICE_TEMPLATE: "mlflow-kserve-template/inference-service.yaml",
     });
     expect(Buffer.from(await secret(), "base64").toString()).toMatch(/^[A-Za-z0-9]{44}$/);

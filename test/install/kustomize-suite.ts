@@ -16,6 +16,7 @@ const COMPANIONS: Readonly<Record<string, { readonly components?: readonly strin
     "ingress/https": { components: ["https", "ingress"] },
     "monitoring/https": { components: ["https", "monitoring"] },
     "network-policy/monitoring": { components: ["network-policy", "monitoring"] },
+    "one-port/https": { components: ["https", "monitoring", "monitoring/https", "one-port"] },
     "one-namespace": { resources: ["target-namespace"] },
   };
 
@@ -53,6 +54,7 @@ const APPLIED: readonly Variant[] = [
   mixture("all that goes without HTTPS", [
     ...["ingress", "high-availability", "network-policy", "monitoring", "network-policy/monitoring"],
   ]),
+  mixture("one port of HTTPS", ["https", "one-port"]),
   mixture("everything at once", EVERYTHING, ["target-namespace"]),
 ];
 

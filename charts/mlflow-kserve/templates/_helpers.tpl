@@ -3,6 +3,11 @@
 {{ if .Values.https.enabled }}8443{{ else }}8000{{ end }}
 {{- end -}}
 
+{{/* The port of /services, /metrics and the probes. */}}
+{{- define "mlflow-kserve.operationsPort" -}}
+{{ if .Values.onePort }}{{ include "mlflow-kserve.endpointPort" . }}{{ else }}8081{{ end }}
+{{- end -}}
+
 {{/* Where MLflow sends its deliveries. */}}
 {{- define "mlflow-kserve.webhookUrl" -}}
 {{- if .Values.ingress.enabled -}}
@@ -12,11 +17,12 @@ https://{{ .Values.ingress.host }}/webhook
 {{- end -}}
 {{- end -}}
 
-{{/* A probe of the endpoint, by HTTPS where the endpoint speaks it. Takes a dict of "probe" and "root". */}}
+{{/* A probe of the endpoint, by HTTPS where the endpoint speaks it, on the port that there is. Takes a dict of "probe" and "root". */}}
 {{- define "mlflow-kserve.probe" -}}
 {{- $probe := deepCopy .probe -}}
-{{- if and .root.Values.https.enabled (eq (toString (dig "httpGet" "port" "" $probe)) "endpoint") -}}
-{{- $_ := set $probe.httpGet "scheme" "HTTPS" -}}
+{{- if eq (toString (dig "httpGet" "port" "" $probe)) "operations" -}}
+{{- if .root.Values.https.enabled }}{{ $_ := set $probe.httpGet "scheme" "HTTPS" }}{{ end -}}
+{{- if .root.Values.onePort }}{{ $_ := set $probe.httpGet "port" "endpoint" }}{{ end -}}
 {{- end -}}
 {{- toYaml $probe -}}
 {{- end -}}
@@ -30,6 +36,9 @@ https://{{ .Values.ingress.host }}/webhook
 {{- with .Values.mlflow.storageUriBase }}{{ $_ := set $settings "MLFLOW_KSERVE_STORAGE_URI_BASE" . }}{{ end -}}
 {{- if ne .Values.targetNamespace "kserve-mlflow-models" -}}
 {{- $_ := set $settings "MLFLOW_KSERVE_KUBE_NAMESPACE" .Values.targetNamespace -}}
+{{- end -}}
+{{- if not .Values.onePort -}}
+{{- $_ := set $settings "MLFLOW_KSERVE_OPERATIONS_PORT" (include "mlflow-kserve.operationsPort" .) -}}
 {{- end -}}
 {{- if .Values.pollingOnly -}}
 {{- $_ := set $settings "MLFLOW_KSERVE_DISABLE_WEBHOOKS" "true" -}}
