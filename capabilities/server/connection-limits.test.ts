@@ -114,37 +114,44 @@ describe("more connections than are served", () => {
     });
   });
 
-  it("are no way around the limit: neither are many requests on one", async () => {
-    const { server, waiting, release } = await startServer();
+  it.each([
+    ["requests", SLOW.repeat(30)],
+    ["requests, the last of them probes", SLOW.repeat(2) + PROBE.repeat(20)],
+  ])("are no way around the limit: neither are many %s on one", async (_, text) => {
+    const { server, release } = await startServer();
     const client = await open(server.port);
-    client.socket.write(SLOW.repeat(30));
-    await vi.waitFor(() => {
-      expect(waiting()).toBe(2);
-    });
-    release();
+    client.socket.write(text);
     await client.ended;
-    expect(statusesIn(client.received())).toEqual([200, 200, 503]);
-    expect(waiting()).toBe(2);
+    expect(statusesIn(client.received())).toEqual([503]);
+    expect(client.received()).toMatch(/\r\nretry-after: 1\r\n/i);
+    expect(client.received()).toContain("too many requests on one connection before their answers");
+    // What was under way for it ends without an answer, and without harm.
+    release();
+    await openAndAsk(server.port, GET, 200);
   });
 
-  it("are no way around the limit: of many requests on one not even probes are answered", async () => {
-    const { server, waiting, release } = await startServer();
+  it("are cut without an answer when one is on its way already", async () => {
+    const large = Buffer.alloc(12 * 1024 * 1024, "x");
+    const { server, waiting } = await startServer({}, large);
     const client = await open(server.port);
-    client.socket.write(SLOW.repeat(2) + PROBE.repeat(20));
-    await vi.waitFor(() => {
-      expect(waiting()).toBe(2);
-    });
-    release();
+    client.socket.pause();
+    client.socket.write("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
+    await new Promise(resolve => setTimeout(resolve, 100));
+    client.socket.write(SLOW.repeat(3));
+    client.socket.resume();
     await client.ended;
-    expect(statusesIn(client.received())).toEqual([200, 200, 503]);
+    expect(client.received().length).toBeLessThan(large.length);
+    expect(waiting()).toBeLessThanOrEqual(1);
   });
 
-  it("are cut when far too many requests come behind the last that is answered", async () => {
-    const { server, waiting } = await startServer();
-    const client = await open(server.port);
-    client.socket.write(SLOW.repeat(40));
-    await client.ended;
-    expect([client.received(), waiting()]).toEqual(["", 2]);
+  it("wait for their turn, those from another address not behind them", async () => {
+    const { server } = await startServer();
+    const flood = await Promise.all(Array.from({ length: 200 }, () => open(server.port)));
+    for (const { socket } of flood) socket.write(GET.repeat(3));
+    const asked = await openAndAsk(server.port, GET, 200, "127.0.0.2");
+    expect(asked.received()).toContain('{"path":"/services"}');
+    await Promise.all(flood.map(({ ended }) => ended));
+    for (const { received } of flood) expect(statusesIn(received())).toEqual([503]);
   });
 });
 

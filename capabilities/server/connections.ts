@@ -6,6 +6,8 @@ import type { Duplex } from "node:stream";
 import type { Log } from "../observability/logging";
 import { busyAnswer, encode, errorAnswer } from "./answers";
 import type { JsonAnswer } from "./answers";
+import { letNewcomersTakeTurns } from "./newcomers";
+import { stopParsingWhen } from "./parser";
 import { createPlaces } from "./places";
 import type { Occupant, PlaceLimits } from "./places";
 
@@ -15,8 +17,8 @@ import type { Occupant, PlaceLimits } from "./places";
  */
 const MAXIMUM_PIPELINED = 2;
 
-/** Requests behind those that are not looked at before the connection is cut: each is an object as long as it is open. */
-const MAXIMUM_IGNORED = 32;
+/** The one answer on a connection with more. */
+const OVERRUN = busyAnswer(503, "too many requests on one connection before their answers", 1);
 
 /** Milliseconds between two log lines of a kind: a flood of connections must not flood the log. */
 const LOG_INTERVAL = 60_000;
@@ -29,16 +31,18 @@ export interface ConnectionLimits extends PlaceLimits {
   readonly closeGrace: number;
 }
 
-/** What is to become of a request: it is handled, refused, or ignored since the answer to one before it is the last. */
+/** What is to become of a request: it is handled, refused, or ignored since nothing is answered on its connection any more. */
 export type Reception =
   | { readonly kind: "handle" | "ignore" }
-  | { readonly kind: "refuse"; readonly answer: JsonAnswer; readonly probesToo: boolean };
+  | { readonly kind: "refuse"; readonly answer: JsonAnswer };
 
 /** The connections of a server, and what is under way on them. */
 export interface Connections {
   readonly closing: boolean;
   /** To be called with each request first. */
   begin: (request: IncomingMessage, response: ServerResponse) => Reception;
+  /** Whether nothing may be answered to a request any more, since too many came with it. */
+  isOverrun: (request: IncomingMessage) => boolean;
   /** Takes no further connections; resolves when the last has ended. */
   close: () => Promise<void>;
 }
@@ -49,10 +53,8 @@ interface Connection extends Occupant {
   readonly underWay: Map<IncomingMessage, ServerResponse>;
   /** Requests that came on it. */
   requests: number;
-  /** Too many requests came at once: the answer that says so is the last. */
+  /** Too many requests came at once: it is being cut, and nothing is answered on it any more. */
   overrun: boolean;
-  /** Requests that came behind too many. */
-  ignored: number;
   surplus: boolean;
   /** Something that is no request came; what comes behind it is not looked at. */
   garbled: boolean;
@@ -92,7 +94,6 @@ export function manageConnections(server: Server, secure: boolean, limits: Conne
       underWay: new Map(),
       requests: 0,
       overrun: false,
-      ignored: 0,
       surplus: false,
       garbled: false,
       answered: () => undefined,
@@ -104,6 +105,11 @@ export function manageConnections(server: Server, secure: boolean, limits: Conne
     makeRoomFor(connection);
   });
   if (secure) relateSecureSockets(server, connectionOf);
+  server.on(secure ? "secureConnection" : "connection", (socket: Socket) => {
+    const connection = connectionOf.get(socket);
+    if (connection !== undefined) stopParsingWhen(socket, () => connection.overrun);
+  });
+  const newcomers = letNewcomersTakeTurns(server, secure);
 
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     const connection = connectionOf.get(socket);
@@ -138,14 +144,11 @@ export function manageConnections(server: Server, secure: boolean, limits: Conne
     begin(request, response) {
       const connection = connectionOf.get(request.socket);
       if (connection === undefined) return { kind: "handle" };
+      if (connection.overrun) return { kind: "ignore" };
       if (++connection.requests === 1) {
         const { closes, refused: isRefused } = open.spoke(connection);
         closes?.socket.destroy();
         connection.surplus = isRefused;
-      }
-      if (connection.overrun) {
-        if (++connection.ignored > MAXIMUM_IGNORED) request.socket.destroy();
-        return { kind: "ignore" };
       }
       connection.underWay.set(request, response);
       response.once("close", () => {
@@ -154,14 +157,20 @@ export function manageConnections(server: Server, secure: boolean, limits: Conne
       });
       if (connection.underWay.size > MAXIMUM_PIPELINED) {
         connection.overrun = true;
-        const answer = busyAnswer(503, "too many requests on one connection before their answers", 1);
-        return { kind: "refuse", answer, probesToo: true };
+        newcomers.misbehaved(connection.socket.remoteAddress);
+        // Requests that came together are read in one go, before anything is answered to the first of them: so who sends
+        // too many costs neither a page nor the bytes of it.
+        if ([...connection.underWay.values()].some(({ headersSent }) => headersSent)) request.socket.destroy();
+        else answerRaw(request.socket, OVERRUN, 0);
+        return { kind: "ignore" };
       }
       connection.surplus &&= open.areTooMany();
       if (!connection.surplus) return { kind: "handle" };
       refused();
-      return { kind: "refuse", answer: busyAnswer(503, "too many connections; try again", 1), probesToo: false };
+      return { kind: "refuse", answer: busyAnswer(503, "too many connections; try again", 1) };
     },
+
+    isOverrun: request => connectionOf.get(request.socket)?.overrun ?? false,
 
     close() {
       closing = true;
@@ -216,8 +225,12 @@ function problemOf({ code = "" }: NodeJS.ErrnoException): JsonAnswer {
   }
 }
 
-/** Answers where there is no request to answer, and ends the connection. */
-function answerRaw(socket: Duplex, answer: JsonAnswer): void {
+/**
+ * Answers where there is no request to answer, and ends the connection.
+ *
+ * @param linger milliseconds that the client is still listened to, after its answer was written
+ */
+function answerRaw(socket: Duplex, answer: JsonAnswer, linger = LINGER): void {
   const { content, contentType } = encode(answer);
   const head = [
     `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status] ?? ""}`,
@@ -225,9 +238,12 @@ function answerRaw(socket: Duplex, answer: JsonAnswer): void {
     `content-length: ${Buffer.byteLength(content)}`,
     `x-request-id: ${randomUUID()}`,
     "connection: close",
+    ...Object.entries(answer.headers ?? {}).map(([name, value]) => `${name}: ${value}`),
   ];
   socket.on("error", () => socket.destroy());
-  socket.end(`${head.join("\r\n")}\r\n\r\n${content.toString()}`);
+  socket.end(`${head.join("\r\n")}\r\n\r\n${content.toString()}`, () => {
+    if (linger === 0) socket.destroy();
+  });
   // Closed at once, with something unread, the kernel would reset the connection and the answer could be lost.
   setTimeout(() => socket.destroy(), LINGER).unref();
 }

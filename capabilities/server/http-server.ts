@@ -107,6 +107,7 @@ export async function startHttpServer(options: {
     respond(request, reception, options, handled)
       .finally(body.release)
       .then(answer => {
+        if (connections.isOverrun(request)) return;
         const isRefusal = reception.kind === "refuse" && answer === reception.answer;
         send(request, response, answer, { id, unsent, last: connections.closing || isRefusal });
       })
@@ -190,7 +191,7 @@ async function respond(
 ): Promise<Answer> {
   try {
     const [path, query] = targetOf(request.url ?? "/");
-    if (reception.kind === "refuse" && (reception.probesToo || !PROBES.has(path))) return reception.answer;
+    if (reception.kind === "refuse" && !PROBES.has(path)) return reception.answer;
     return await route(request, path, query, served, handled);
   } catch (error) {
     if (error instanceof BodyError) return error.answer;

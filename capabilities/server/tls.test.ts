@@ -79,6 +79,12 @@ describe("an endpoint with a certificate", () => {
     expect(await ask(port, first.cert)).toEqual([200, "first"]);
   });
 
+  it("serves many who come at once, each in its turn", async () => {
+    const port = await serve(mount(first));
+    const answers = await Promise.all(Array.from({ length: 40 }, () => ask(port, first.cert)));
+    expect(answers).toEqual(Array(40).fill([200, "first"]));
+  });
+
   it("takes up a renewed certificate on each of its ports", async () => {
     const files = mount(first);
     const tls = createTlsOptions(files);

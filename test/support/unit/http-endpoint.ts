@@ -67,9 +67,9 @@ export interface Client {
   readonly ended: Promise<void>;
 }
 
-/** Opens a connection for the time of the test. */
-export async function open(port: number): Promise<Client> {
-  const socket = connect({ host: "127.0.0.1", port });
+/** Opens a connection for the time of the test. @param localAddress where it comes from */
+export async function open(port: number, localAddress = "127.0.0.1"): Promise<Client> {
+  const socket = connect({ host: "127.0.0.1", port, localAddress });
   let received = "";
   socket.on("data", (chunk: Buffer) => (received += chunk.toString("utf8")));
   socket.on("error", () => undefined);
@@ -86,8 +86,8 @@ export async function open(port: number): Promise<Client> {
 }
 
 /** A connection on which one request was answered. */
-export async function openAndAsk(port: number, text: string, status: number): Promise<Client> {
-  const client = await open(port);
+export async function openAndAsk(port: number, text: string, status: number, localAddress?: string): Promise<Client> {
+  const client = await open(port, localAddress);
   client.socket.write(text);
   await vi.waitFor(() => {
     expect(statusesIn(client.received())).toEqual([status]);
