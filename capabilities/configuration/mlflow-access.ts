@@ -43,16 +43,16 @@ export function readMlflowAccess(
   read: (file: string) => string = file => readFileSync(file, "utf8"),
 ): MlflowAccess {
   const problems: SettingsProblem[] = [];
-  const problem = (name: string, message: string): undefined => {
+  const problem = (name: string, message: string): void => {
     problems.push({ name, value: undefined, message });
-    return undefined;
   };
   const textOf = (name: string, file: string | undefined, what: string): string | undefined => {
     if (!file) return undefined;
     try {
       return read(file);
     } catch (error) {
-      return problem(name, `cannot be used: ${messageOf(error)}; give the path of a file with ${what}`);
+      problem(name, `cannot be used: ${messageOf(error)}; give the path of a file with ${what}`);
+      return undefined;
     }
   };
 
@@ -66,10 +66,9 @@ export function readMlflowAccess(
   const bearer = (name: string, value: string | undefined): string | undefined => {
     if (value === undefined) return undefined;
     if (/^[\x21-\x7e]+$/.test(value)) return `Bearer ${value}`;
-    return problem(
-      name,
-      `${value === "" ? "is empty" : "has a space, a line end or another character that no token has"}; give the token alone`,
-    );
+    const wrong = value === "" ? "is empty" : "has a space, a line end or another character that no token has";
+    problem(name, `${wrong}; give the token alone`);
+    return undefined;
   };
   const fromFile = (name: string, file: string | undefined): string | undefined =>
     // A file's last line ends with a line end.
@@ -80,7 +79,8 @@ export function readMlflowAccess(
     fromFile(TOKEN_FILE, tokenFile) ??
     (isKubernetesAuth(variables[PLUGIN]) ? fromFile(PLUGIN, SERVICE_ACCOUNT_TOKEN_FILE) : undefined);
 
-  const workspace = variables[WORKSPACE]?.trim() || namespaceAsWorkspace(variables[PLUGIN], read);
+  const named = variables[WORKSPACE]?.trim() ?? "";
+  const workspace = named === "" ? namespaceAsWorkspace(variables[PLUGIN], read) : named;
   if (workspace !== undefined && !/^[\x21-\x7e]+$/.test(workspace))
     problem(WORKSPACE, "is not a name of a workspace; MLflow's have no spaces");
 

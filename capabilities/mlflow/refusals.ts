@@ -71,7 +71,7 @@ const SENDERS: readonly Sender[] = [
   },
   {
     // Of no kind that says something about a version: a workspace that is gone must not take its services along.
-    matches: facts => facts.code === "RESOURCE_DOES_NOT_EXIST" && /^Workspace '/.test(facts.reason ?? ""),
+    matches: facts => facts.code === "RESOURCE_DOES_NOT_EXIST" && facts.reason?.startsWith("Workspace '") === true,
     kind: "unexpected",
     meaning: () => "; create the workspace in MLflow, or correct MLFLOW_WORKSPACE",
   },
