@@ -1,8 +1,9 @@
 /** Characters of somebody else's text that are told; Kubernetes takes 1,024 for a whole Event. */
 const MAXIMUM_LENGTH = 600;
 
-/** Characters that are looked at: what is cut away must not have made a secret's end unrecognisable in the part that stays. */
+/** Characters that are looked at. Where a text is cut, as many more go as a secret may have: half of one is not recognised. */
 const LOOKED_AT = 8_000;
+const CUT_SECRET = /\S{1,500}$/;
 
 const SECRET_NAME =
   /(?:password|passwd|passphrase|secret|token(?!s|iz)|signature|credential|api[-_]?key|access[-_]?key|account[-_]?key|private[-_]?key)/i
@@ -51,7 +52,7 @@ export function withoutSecrets(text: string): string {
 /** A text that another system wrote, fit to be told on: in one line, not too long, and {@link withoutSecrets}. */
 export function foreignText(text: string): string {
   const isCut = text.length > LOOKED_AT;
-  const looked = isCut ? text.slice(0, LOOKED_AT).replace(/\S+$/, "…") : text;
+  const looked = isCut ? text.slice(0, LOOKED_AT).replace(CUT_SECRET, "…") : text;
   const line = withoutSecrets(looked).replace(/\s+/g, " ").trim();
   return line.length > MAXIMUM_LENGTH ? `${line.slice(0, MAXIMUM_LENGTH - 1)}…` : line;
 }
