@@ -7,7 +7,7 @@ import { run, type CommandOptions } from "./commands";
 export type GoModule = "kubernetes" | KserveModule | "kwok" | "versitygw" | "helm" | "prometheus";
 
 /** KServe: the release that is tested with, and the older ones that `npm run compatibility` tries. */
-export type KserveModule = "kserve" | "kserve-0.15" | "kserve-0.17" | "kserve-0.19";
+export type KserveModule = "kserve" | "kserve-0.15" | "kserve-0.19";
 
 /** Build tags. Prometheus is built without what finds targets in clouds, which is most of what it depends on. */
 const TAGS: Readonly<Partial<Record<GoModule, string>>> = { prometheus: "remove_all_sd" };
