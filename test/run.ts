@@ -7,40 +7,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { messageOf } from "../capabilities/observability/logging";
 import { checkPrerequisites, NEEDS_OF_TESTS } from "./testbed/prerequisites";
-
-/** What is read of vitest's JSON reporter (the form of Jest's). */
-interface Report {
-  readonly numPassedTests: number;
-  readonly numPendingTests: number;
-  readonly testResults: readonly FileResult[];
-}
-
-interface FileResult {
-  readonly name: string;
-  readonly status: "passed" | "failed";
-  /** Why the file failed as a whole, for example in a `beforeAll`; empty when only tests of it failed. */
-  readonly message: string;
-  readonly assertionResults: readonly {
-    readonly status: string;
-    readonly fullName: string;
-    readonly failureMessages: readonly string[] | null;
-  }[];
-}
-
-/** One line for each test that failed, and for each file that failed without any of its tests doing so. */
-function failuresOf({ testResults }: Report): string[] {
-  return testResults.flatMap(({ name, status, message, assertionResults }) => {
-    const file = path.relative(process.cwd(), name);
-    const tests = assertionResults
-      .filter(test => test.status === "failed")
-      .map(test => `${file}: ${test.fullName}: ${firstLine(test.failureMessages?.[0])}`);
-    return tests.length > 0 || status === "passed" ? tests : [`${file}: ${firstLine(message)}`];
-  });
-}
-
-function firstLine(text = ""): string {
-  return text.trim().replace(/\n[^]*/, "");
-}
+import { TOTALS_FILE } from "./totals-reporter";
+import type { Totals } from "./totals-reporter";
 
 /** Whether these arguments choose the tests that need no systems. */
 function isUnitOnly(argv: readonly string[]): boolean {
@@ -48,9 +16,12 @@ function isUnitOnly(argv: readonly string[]): boolean {
 }
 
 /** @returns its exit code; null when a signal ended it */
-async function runVitest(argv: readonly string[]): Promise<number | null> {
-  const fixed = ["node_modules/vitest/vitest.mjs", "run", "--reporter=default", "--reporter=json"];
-  const vitest = spawn(process.execPath, [...fixed, ...argv], { stdio: "inherit" });
+async function runVitest(argv: readonly string[], totalsFile: string): Promise<number | null> {
+  const reporters = ["--reporter=default", `--reporter=${path.join(__dirname, "totals-reporter.ts")}`];
+  const vitest = spawn(process.execPath, ["node_modules/vitest/vitest.mjs", "run", ...reporters, ...argv], {
+    stdio: "inherit",
+    env: { ...process.env, [TOTALS_FILE]: totalsFile },
+  });
   // Whoever ends this process means the tests, and the systems that they started end with vitest.
   const end = (): void => void vitest.kill("SIGTERM");
   for (const signal of ["SIGTERM", "SIGHUP"] as const) process.on(signal, end);
@@ -73,23 +44,22 @@ async function main(): Promise<void> {
     }
   }
   const directory = mkdtempSync(path.join(tmpdir(), "mlflow-kserve-report-"));
-  const reportFile = path.join(directory, "report.json");
-  const status = await runVitest([`--outputFile.json=${reportFile}`, ...argv]);
-  let report: Report = { numPassedTests: 0, numPendingTests: 0, testResults: [] };
+  const totalsFile = path.join(directory, "totals.json");
+  const status = await runVitest(argv, totalsFile);
+  let totals: Totals = { passed: 0, skipped: 0, failures: [] };
   try {
-    report = JSON.parse(readFileSync(reportFile, "utf8")) as Report;
+    totals = JSON.parse(readFileSync(totalsFile, "utf8")) as Totals;
   } catch {
     console.error("The tests did not come to an end");
   }
   rmSync(directory, { recursive: true, force: true });
 
-  const failures = failuresOf(report);
+  const { passed, skipped, failures } = totals;
   // What failed is said here once more: in a long log the first place is hard to find.
   for (const failure of failures) console.log(`FAILED ${failure}`);
-  // An error outside of any file fails the run as well.
+  // What vitest calls a failure is one, also without a line of its own.
   const failed = status === 0 ? failures.length : Math.max(1, failures.length);
-  const skipped = report.numPendingTests > 0 ? `, ${report.numPendingTests} skipped` : "";
-  console.log(`${report.numPassedTests} passed, ${failed} failed${skipped}`);
+  console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
   process.exitCode = failed > 0 ? 1 : 0;
 }
 

@@ -3,10 +3,11 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { loadAll } from "js-yaml";
 import { afterAll, inject } from "vitest";
+import { customResourcesEstablished } from "../support/custom-resources";
 import { moduleDirectory } from "../support/go-module-files";
 import { run } from "../testbed/commands";
 import { cleanEnvironment } from "../testbed/processes";
-import { contentsOf, established, settled } from "./live-contents";
+import { contentsOf, settled } from "./live-contents";
 
 /** The folder with the examples, from the root of the repository. */
 export const EXAMPLES = path.join("k8s", "examples");
@@ -129,7 +130,7 @@ export async function installCustomResources(
   const files = names.flatMap(name => ["-f", path.join(directory, `${name}.yaml`)]);
   // Server-side, because some are too long for the annotation of the other kind; forced, as another test may own them.
   await kubectl(["apply", "--server-side", "--force-conflicts", ...files]);
-  await established(() => kubectl(["wait", "--for=condition=Established", "--timeout=180s", ...files]));
+  await customResourcesEstablished(kubectl, files);
 }
 
 /**

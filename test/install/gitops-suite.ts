@@ -3,6 +3,7 @@ import path from "node:path";
 import { gunzipSync } from "node:zlib";
 import { loadAll } from "js-yaml";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { customResourcesEstablished } from "../support/custom-resources";
 import { moduleDirectory } from "../support/go-module-files";
 import { run } from "../testbed/commands";
 import { cleanEnvironment } from "../testbed/processes";
@@ -12,7 +13,6 @@ import { createKustomizeWorkspace } from "./kustomize-workspace";
 import type { KustomizeWorkspace } from "./kustomize-workspace";
 import { ownImage } from "./dockerfile";
 import { canPlayNode, startPod } from "./pod-process";
-import { established } from "./live-contents";
 import { commandsBelow } from "./readme-commands";
 
 const EXAMPLES = "k8s/examples/gitops";
@@ -163,7 +163,7 @@ export function gitOpsSuite(theCluster: () => InstallationCluster): void {
     for (const { module, version, crds } of OPERATORS) {
       const file = path.join(await moduleDirectory(module, version), crds);
       await kubectl(["apply", "--server-side", "-f", file]);
-      await established(() => kubectl(["wait", "--for=condition=Established", "--timeout=180s", "-f", file]));
+      await customResourcesEstablished(kubectl, ["-f", file]);
     }
     for (const namespace of ["argocd", "flux-system"]) {
       await kubectl(["create", "namespace", namespace]);

@@ -2,6 +2,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { loadAll } from "js-yaml";
 import { afterAll, beforeAll, inject } from "vitest";
+import { customResourcesEstablished } from "../support/custom-resources";
 import { moduleDirectory } from "../support/go-module-files";
 import { run } from "../testbed/commands";
 import { startTestbed } from "../testbed/index";
@@ -11,7 +12,7 @@ import type { Kubectl } from "../testbed/kubectl";
 import { cleanEnvironment } from "../testbed/processes";
 import { createKustomizeWorkspace } from "./kustomize-workspace";
 import type { KustomizeWorkspace } from "./kustomize-workspace";
-import { contentsOf, established } from "./live-contents";
+import { contentsOf } from "./live-contents";
 import { runAsTyped } from "./readme-commands";
 
 const CRDS = [
@@ -82,7 +83,7 @@ export function useInstallationCluster(): () => InstallationCluster {
       const directory = path.join(await moduleDirectory(module, version), crds);
       await kubectl(["apply", "--server-side", "-f", directory]);
     }
-    await established(() => kubectl(["wait", "--for=condition=Established", "--timeout=180s", "crd", "--all"]));
+    await customResourcesEstablished(kubectl, ["crd", "--all"]);
   }, 900_000);
 
   afterAll(async () => {

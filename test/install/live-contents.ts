@@ -39,8 +39,3 @@ export async function settled<T>(read: () => Promise<T>): Promise<T> {
     120_000,
   );
 }
-
-/** Waits for CRDs by a command of kubectl's: it fails at once where one has no conditions at all yet. */
-export async function established(wait: () => Promise<unknown>): Promise<void> {
-  await waitFor("the CRDs", async () => (await wait(), true), 240_000);
-}

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { loadAll } from "js-yaml";
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { customResourcesEstablished } from "../support/custom-resources";
 import { moduleDirectory } from "../support/go-module-files";
 import { createNamespace, testKubectl } from "../testbed/namespaces";
 import { COMPONENT, dashboards } from "./manifests";
@@ -91,7 +92,7 @@ describe("with the Prometheus operator's CRDs", () => {
     // They stay: other tests may use them too.
     const named = files.flatMap(file => ["--filename", file]);
     await testKubectl()(["apply", "--server-side", "--force-conflicts", ...named]);
-    await testKubectl()(["wait", "--for=condition=Established", "--timeout=60s", ...named]);
+    await customResourcesEstablished(testKubectl(), named);
   });
 
   const apply = (directory: string): Promise<string> =>

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Kubectl } from "../testbed/kubectl";
 import { cleanEnvironment } from "../testbed/processes";
+import { customResourcesEstablished } from "./custom-resources";
 
 /**
  * Puts into the cluster what Pepr's runtime keeps its state in, without which it does not begin to watch. Pepr's own
@@ -13,7 +14,7 @@ export async function installPeprStore(kubectl: Kubectl, kubeconfig: string): Pr
     stdio: "ignore",
   });
   await once(controller, "exit");
-  await kubectl(["wait", "--for=condition=Established", "--timeout=30s", "crd/peprstores.pepr.dev"]);
+  await customResourcesEstablished(kubectl, ["crd/peprstores.pepr.dev"]);
   const existing = await kubectl(["get", "namespace", "pepr-system", "--ignore-not-found", "--output=name"]);
   if (existing === "") await kubectl(["create", "namespace", "pepr-system"]);
 }
