@@ -13,6 +13,7 @@ import { InferenceService } from "./kserve/inference-service";
 import { cleanFields } from "./observability/logging";
 import { readOwnUsername } from "./kubernetes/own-identity";
 import { createRenewableAccess } from "./mlflow/access";
+import { shownProxy } from "./mlflow/routes";
 import { createListener } from "./module";
 import type { Listener } from "./module";
 import { createRotatingSecret } from "./configuration/rotating-secret";
@@ -88,6 +89,8 @@ async function start(isReady: () => boolean): Promise<Running> {
   for (const { name, instead } of ignoredMlflowVariables(variables)) {
     log.warn({ variable: name }, `${name} is set and not read${instead === undefined ? "" : `: ${instead}`}`);
   }
+  const { proxy } = configuration.mlflowAccess;
+  if (proxy !== undefined) log.info({}, `MLflow is called through the proxy ${shownProxy(proxy)}`);
   const first = variables[SECRET_SETTING];
   const webhookSecret =
     readSecret !== undefined && first ? createRotatingSecret({ first, read: readSecret, log }) : undefined;

@@ -41,7 +41,9 @@ How to reach MLflow is read from MLflow's own variables, as its Python client re
 \`MLFLOW_TRACKING_PASSWORD\`, or \`MLFLOW_TRACKING_TOKEN\`, which may also be keys of the Secret \`mlflow-credentials\`;
 \`MLFLOW_TRACKING_AUTH=kubernetes\` (or \`kubernetes-namespaced\`) for the pod's own token; \`MLFLOW_TRACKING_SERVER_CERT_PATH\`
 for a CA of your own, or \`MLFLOW_TRACKING_INSECURE_TLS=true\` to check no certificate; \`MLFLOW_TRACKING_CLIENT_CERT_PATH\` for a
-certificate of ours with its key; \`MLFLOW_WORKSPACE\`. The Secret and all files are read anew while the module runs. Any other
+certificate of ours with its key; \`MLFLOW_WORKSPACE\`. \`HTTPS_PROXY\`, \`HTTP_PROXY\`, \`ALL_PROXY\` and \`NO_PROXY\`, in upper or lower
+case, say through which proxy, and may be keys of the Secret too, for a user and password in the URL; they concern calls of MLflow
+alone. The Secret and all files are read anew while the module runs. Any other
 variable of MLflow's that is set is warned about by its name at the start, since it has no effect. The cluster is found as Pepr finds it: by \`KUBECONFIG\`,
 \`~/.kube/config\` or the pod's ServiceAccount.
 `;

@@ -2,8 +2,9 @@ import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import { SERVICE_ACCOUNT_TOKEN_FILE } from "../kubernetes/installation-id";
-import type { MlflowAccess } from "../mlflow/access";
+import type { MlflowAccess, MlflowProxy } from "../mlflow/access";
 import { messageOf } from "../observability/logging";
+import { PROXY_VARIABLES, proxyFor } from "./mlflow-proxy";
 import { SETTINGS_PREFIX, SettingsError } from "./settings";
 import type { SettingsProblem, Variables } from "./settings";
 
@@ -16,12 +17,13 @@ const TOKEN = "MLFLOW_TRACKING_TOKEN";
 const PLUGIN = "MLFLOW_TRACKING_AUTH";
 const CERTIFICATES = "MLFLOW_TRACKING_SERVER_CERT_PATH";
 const CLIENT_CERTIFICATE = "MLFLOW_TRACKING_CLIENT_CERT_PATH";
+const TRACKING_URI = `${SETTINGS_PREFIX}MLFLOW_TRACKING_URI`;
 const WORKSPACE = "MLFLOW_WORKSPACE";
 const INSECURE = "MLFLOW_TRACKING_INSECURE_TLS";
 const TOKEN_FILE = `${SETTINGS_PREFIX}MLFLOW_TRACKING_TOKEN_FILE`;
 
 /** The variables that may come from a Secret. */
-export const CREDENTIALS: readonly string[] = [USERNAME, PASSWORD, TOKEN];
+export const CREDENTIALS: readonly string[] = [USERNAME, PASSWORD, TOKEN, ...PROXY_VARIABLES];
 
 /** Plug-ins of MLflow's client that send the pod's own token (mlflow/tracking/request_auth/kubernetes_request_auth_provider.py). */
 const KUBERNETES_PLUGINS: ReadonlySet<string> = new Set(["kubernetes", "kubernetes-namespaced"]);
@@ -96,8 +98,22 @@ export function readMlflowAccess(
   };
   check(CERTIFICATES, certificates, certificatesProblem);
   check(CLIENT_CERTIFICATE, clientCertificate, clientCertificateProblem);
+  const proxy = proxyOf(variables, problems);
   if (problems.length > 0) throw new SettingsError(problems);
-  return { authorization, workspace, tls: { certificates, clientCertificate, insecure } };
+  return { authorization, workspace, tls: { certificates, clientCertificate, insecure }, proxy };
+}
+
+function proxyOf(variables: Variables, problems: SettingsProblem[]): MlflowProxy | undefined {
+  const trackingUri = variables[TRACKING_URI] ?? "";
+  // What is wrong with the address is told of where it is read.
+  if (!URL.canParse(trackingUri)) return undefined;
+  try {
+    return proxyFor(new URL(trackingUri), variables);
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    problems.push(...error.problems);
+    return undefined;
+  }
 }
 
 /** What MLflow's client takes for the workspace with this plug-in: the pod's own namespace. */

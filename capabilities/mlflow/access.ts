@@ -11,6 +11,14 @@ export interface TlsMaterial {
   readonly insecure?: boolean | undefined;
 }
 
+/** The forward proxy that MLflow is called through. */
+export interface MlflowProxy {
+  /** With user and password, where it wants them. */
+  readonly url: string;
+  /** The variable that named it. */
+  readonly variable: string;
+}
+
 /** How MLflow is called at a certain moment. */
 export interface MlflowAccess {
   /** Value of the Authorization header. */
@@ -18,6 +26,8 @@ export interface MlflowAccess {
   /** Whose models they are, where MLflow keeps them apart by workspaces; its default workspace when left out. */
   readonly workspace?: string | undefined;
   readonly tls: TlsMaterial;
+  /** Called directly when left out. */
+  readonly proxy?: MlflowProxy | undefined;
 }
 
 /** How MLflow is called, which may change while the module runs. */

@@ -33,6 +33,8 @@ export interface MlflowErrorFacts {
   readonly code?: string | undefined;
   /** The message of an answer in MLflow's error format, which may be empty. */
   readonly reason?: string | undefined;
+  /** The forward proxy that the call went through, and the variable that named it; as it may be shown. */
+  readonly proxy?: string | undefined;
   /** The deadline passed before the answer was complete. */
   readonly timedOut?: boolean | undefined;
 }

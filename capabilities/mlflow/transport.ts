@@ -1,10 +1,10 @@
-import http from "node:http";
-import https from "node:https";
 import * as z from "zod";
+import { basicAuthorization } from "../support/basic-authorization";
 import { NoAnswerError, sendRequest } from "../support/http-client";
 import type { HttpAnswer } from "../support/http-client";
 import { fixedAccess } from "./access";
-import type { MlflowAccess, RenewableAccess, TlsMaterial } from "./access";
+import type { MlflowAccess, RenewableAccess } from "./access";
+import { createRoutes, shownProxy } from "./routes";
 import { MlflowError } from "./errors";
 import type { MlflowErrorFacts } from "./errors";
 import { refusalOf, TRACKING_URI_SETTING } from "./refusals";
@@ -22,8 +22,11 @@ const MAXIMUM_ANSWER_SIZE = 64 * 1024 * 1024;
 const LOOKED_AT = 8 * 1024;
 const EXCERPT = 300;
 
+/** Headers' values that we send, of which no answer's text may show any. */
+type Secrets = readonly (string | undefined)[];
+
 /** What is known of a call before it is sent. */
-type CallFacts = Pick<MlflowErrorFacts, "call" | "host">;
+type CallFacts = Pick<MlflowErrorFacts, "call" | "host" | "proxy">;
 
 const errorAnswer = z.object({ error_code: z.string(), message: z.string().default("") });
 
@@ -55,10 +58,10 @@ export type MlflowTransport = (call: MlflowCall) => Promise<unknown>;
 
 export function createMlflowTransport(options: MlflowTransportOptions): MlflowTransport {
   const base = new URL(options.trackingUri);
-  const inUri = authorizationIn(base);
+  const inUri = basicAuthorization(base);
   const { access = fixedAccess({ tls: {} }) } = options;
   const prefix = base.pathname.replace(/\/+$/, "") + API_PATH;
-  const agents = createAgents(base, options.freshConnections === true);
+  const routes = createRoutes(base, options.freshConnections === true);
   const once = async (call: MlflowCall, using: MlflowAccess, deadline: number): Promise<unknown> => {
     const { authorization = inUri, workspace } = using;
     const url = new URL(base.origin);
@@ -66,7 +69,11 @@ export function createMlflowTransport(options: MlflowTransportOptions): MlflowTr
     url.pathname = prefix + call.path;
     for (const [name, value] of Object.entries(call.query ?? {})) url.searchParams.set(name, value);
     const body = call.body === undefined ? undefined : JSON.stringify(call.body);
-    const facts: CallFacts = { call: `${call.method} ${url.pathname}`, host: url.host };
+    const facts: CallFacts = {
+      call: `${call.method} ${url.pathname}`,
+      host: url.host,
+      ...(using.proxy === undefined ? {} : { proxy: shownProxy(using.proxy) }),
+    };
     const answer = await sendRequest({
       url,
       method: call.method,
@@ -79,13 +86,13 @@ export function createMlflowTransport(options: MlflowTransportOptions): MlflowTr
           : { "content-type": "application/json", "content-length": String(Buffer.byteLength(body)) }),
       },
       ...(body === undefined ? {} : { body }),
-      agent: agents(using.tls),
+      ...routes(using),
       deadline,
       maximumBodySize: MAXIMUM_ANSWER_SIZE,
     }).catch((error: unknown) => {
       throw error instanceof NoAnswerError ? unreachable(error, facts) : error;
     });
-    return interpret(answer, facts, authorization);
+    return interpret(answer, facts, [authorization, ...secretsOf(using)]);
   };
   return async call => {
     const start = performance.now();
@@ -102,78 +109,46 @@ export function createMlflowTransport(options: MlflowTransportOptions): MlflowTr
 }
 
 function unreachable(error: NoAnswerError, facts: CallFacts): MlflowError {
-  const message = `MLflow cannot be reached: ${error.message}; check that it runs and ${TRACKING_URI_SETTING}`;
+  const { proxy, host = "" } = facts;
+  const [way, cure] =
+    proxy === undefined
+      ? ["", `check that it runs and ${TRACKING_URI_SETTING}`]
+      : [
+          ` through the proxy ${proxy}`,
+          `check that the proxy runs, takes us and lets us reach ${host}, or add ${host} to NO_PROXY to call MLflow directly`,
+        ];
+  // hpagent's words for a tunnel that is refused.
+  const cause = error.message.replace(/Bad response: (\d+)$/, "the proxy answered CONNECT with $1");
+  const message = `MLflow cannot be reached${way}: ${cause}; ${cure}`;
   return new MlflowError("unreachable", message, undefined, {
     cause: error,
     facts: { ...facts, timedOut: error.timedOut },
   });
 }
 
-/**
- * Over plain HTTP every call gets a fresh connection: MLflow's server writes an answer in two pieces, and on a kept
- * connection the second waits some 40 ms for the kernel's delayed acknowledgement of the first. Over TLS a new
- * connection costs more than that is worth, and what ends TLS usually joins the pieces.
- *
- * @returns the agent for what connections are made with now
- */
-function createAgents(base: URL, freshConnections: boolean): (tls: TlsMaterial) => http.Agent | https.Agent {
-  if (base.protocol !== "https:") {
-    const agent = new http.Agent({ keepAlive: false });
-    return () => agent;
-  }
-  let current: { readonly tls: TlsMaterial; readonly agent: https.Agent } | undefined;
-  return tls => {
-    // Connections that were made with the former certificates end by themselves when they are idle.
-    if (current?.tls !== tls) current = { tls, agent: secureAgent(tls, freshConnections) };
-    return current.agent;
-  };
+/** What a proxy is given and may repeat on a page of its own. */
+function secretsOf({ proxy }: MlflowAccess): Secrets {
+  return proxy === undefined ? [] : [basicAuthorization(new URL(proxy.url)), new URL(proxy.url).password];
 }
 
-function secureAgent(
-  { certificates, clientCertificate, insecure }: TlsMaterial,
-  freshConnections: boolean,
-): https.Agent {
-  return new https.Agent({
-    keepAlive: !freshConnections,
-    rejectUnauthorized: insecure !== true,
-    ...(certificates === undefined ? {} : { ca: certificates }),
-    ...(clientCertificate === undefined ? {} : { cert: clientCertificate, key: clientCertificate }),
-  });
-}
-
-function authorizationIn(base: URL): string | undefined {
-  if (base.username === "") return undefined;
-  const credentials = `${percentDecoded(base.username)}:${percentDecoded(base.password)}`;
-  return `Basic ${Buffer.from(credentials).toString("base64")}`;
-}
-
-/** A percent sign that begins no escape is one, as it is for Python. */
-function percentDecoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
-}
-
-function interpret(answer: HttpAnswer, call: CallFacts, authorization: string | undefined): unknown {
+function interpret(answer: HttpAnswer, call: CallFacts, secrets: Secrets): unknown {
   const { status, body } = answer;
   const json = parseJson(body);
   if (status === 200 && json !== undefined) return json;
   const failure = errorAnswer.safeParse(json);
   const { error_code: code, message: reason } = failure.data ?? {};
-  const facts = { ...call, ...factsOf(answer, authorization), code, reason };
+  const facts = { ...call, ...factsOf(answer, secrets), code, reason };
   const { kind, sentence } = refusalOf(facts);
   throw new MlflowError(kind, sentence, code, { facts });
 }
 
-function factsOf({ status, headers, body }: HttpAnswer, authorization: string | undefined): AnswerFacts {
+function factsOf({ status, headers, body }: HttpAnswer, secrets: Secrets): AnswerFacts {
   const { location } = headers;
   return {
     status,
     contentType: headers["content-type"]?.split(";")[0]?.trim().toLowerCase(),
     size: body.length,
-    excerpt: excerptOf(body, authorization),
+    excerpt: excerptOf(body, secrets),
     server: [headers.server ?? []].flat()[0],
     challenged: headers["www-authenticate"] !== undefined,
     location: withoutQuery(location),
@@ -183,15 +158,15 @@ function factsOf({ status, headers, body }: HttpAnswer, authorization: string | 
 /**
  * How a body begins, without its markup. A page of a proxy for debugging may repeat what we sent: our credentials go.
  */
-function excerptOf(body: Buffer, authorization: string | undefined): string {
+function excerptOf(body: Buffer, secrets: Secrets): string {
   const text = body
     .subarray(0, LOOKED_AT)
     .toString("utf8")
     .replace(/<(style|script)\b.*?(<\/\1\s*>|$)|<!--.*?-->|<[^>]*>?/gis, " ")
     .replace(/\s+/g, " ")
     .trim();
-  const credentials = authorization?.replace(/^\S+ /, "") ?? "";
-  return (credentials === "" ? text : text.replaceAll(credentials, "***")).slice(0, EXCERPT);
+  const sent = secrets.map(secret => secret?.replace(/^\S+ /, "") ?? "").filter(secret => secret !== "");
+  return sent.reduce((shown, secret) => shown.replaceAll(secret, "***"), text).slice(0, EXCERPT);
 }
 
 /** A sign-in page's address carries the state of the sign-in behind its question mark. */

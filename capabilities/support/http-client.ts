@@ -1,14 +1,22 @@
 import http from "node:http";
 import https from "node:https";
 import type { IncomingMessage } from "node:http";
+import { isIP } from "node:net";
 import { messageOf } from "../observability/logging";
+import { basicAuthorization } from "./basic-authorization";
 
 export interface HttpRequest {
   readonly url: URL;
   readonly method: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** How connections are made: to the URL's host, or to the proxy. */
   readonly agent: http.Agent | https.Agent;
+  /**
+   * A forward proxy that a request in plain HTTP is given to, with the whole URL as its target (RFC 9112, section 3.2.2). A
+   * tunnel for HTTPS is the agent's.
+   */
+  readonly proxy?: URL | undefined;
   /** Milliseconds until the whole answer must be there. */
   readonly deadline: number;
   /** Bytes of the answer's body at which it is given up. */
@@ -57,14 +65,21 @@ export async function sendRequest(request: HttpRequest): Promise<HttpAnswer> {
 class ClosedConnectionError extends NoAnswerError {}
 
 function sendOnce(request: HttpRequest): Promise<HttpAnswer> {
-  const { url, method, headers, body, agent, deadline, maximumBodySize } = request;
+  const { url, method, headers, body, agent, proxy, deadline, maximumBodySize } = request;
   const { promise, resolve, reject } = promiseWithResolvers<HttpAnswer>();
-  const client = url.protocol === "https:" ? https : http;
+  const client = (proxy ?? url).protocol === "https:" ? https : http;
   const where = `${method} ${url.origin}${url.pathname}`;
   let sent: http.ClientRequest;
   let answered = false;
   try {
-    sent = client.request(url, { method, headers: { ...headers }, agent });
+    const options = { method, agent, headers: { ...headers } };
+    sent =
+      proxy === undefined
+        ? client.request(url, options)
+        : client.request(proxy.origin, {
+            ...{ ...options, path: url.href, servername: serverName(proxy) },
+            headers: { ...headers, ...headersFor(url, proxy) },
+          });
   } catch (error) {
     // Node throws at once when a header holds a line end, or the protocol is not the agent's. Its message has no values.
     return Promise.reject(new NoAnswerError(`${where}: ${messageOf(error)}`, { cause: error }));
@@ -104,6 +119,16 @@ function sendOnce(request: HttpRequest): Promise<HttpAnswer> {
   });
   sent.end(body);
   return promise;
+}
+
+/** What the proxy's certificate is for; Node would take the Host header, which is about another server. */
+function serverName({ hostname }: URL): string {
+  return isIP(hostname.replace(/^\[|\]$/g, "")) === 0 ? hostname : "";
+}
+
+function headersFor(url: URL, proxy: URL): Record<string, string> {
+  const authorization = basicAuthorization(proxy);
+  return { host: url.host, ...(authorization === undefined ? {} : { "proxy-authorization": authorization }) };
 }
 
 function isClosed(error: Error & { code?: unknown }): boolean {

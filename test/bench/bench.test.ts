@@ -47,6 +47,7 @@ it("measures every part, finds nothing wrong, and writes it down", async () => {
     expect(deliveries).toMatchObject({ count: QUICK_SIZES.deliveries });
   }
   expect(results.rejections?.kinds.map(({ load }) => load.count)).toEqual([200, 200, 200]);
+  expect(new Set(results.httpClients?.levels.map(({ clients }) => clients))).toEqual(new Set([1, 8]));
   expect(results.poll?.sizes.map(({ versions, tagged }) => [versions, tagged])).toEqual([
     [60, 6],
     [60, 1],

@@ -8,6 +8,7 @@ export interface BenchResults {
   readonly machine: Machine;
   readonly deliveries?: DeliveryResults;
   readonly rejections?: RejectionResults;
+  readonly httpClients?: HttpClientResults;
   readonly poll?: PollResults;
   readonly burst?: BurstResults;
   readonly start?: StartResults;
@@ -74,6 +75,17 @@ export interface RejectionResults {
     readonly alone: LoadSummary;
     readonly together: LoadSummary;
   };
+}
+
+/** Reads of a version by several HTTP clients in the process that measures. */
+export interface HttpClientResults {
+  readonly levels: readonly {
+    readonly client: string;
+    readonly clients: number;
+    readonly load: LoadSummary;
+    /** Milliseconds of the process's processor time for each call. */
+    readonly processor: number;
+  }[];
 }
 
 export interface PollResults {

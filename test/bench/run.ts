@@ -4,6 +4,7 @@ import { installPeprStore } from "../support/pepr-store";
 import type { PartOfBench } from "./options";
 import { measureBurst } from "./parts/burst";
 import { measureDeliveries } from "./parts/deliveries";
+import { measureHttpClients } from "./parts/http-clients";
 import { measurePolls } from "./parts/poll";
 import { measureRejections } from "./parts/rejections";
 import { measureStart } from "./parts/start";
@@ -30,6 +31,7 @@ export async function runBench(
     start: async () => ({ start: await measureStart(world, mlflowTrackingUri) }),
     deliveries: async () => ({ deliveries: await measureDeliveries(world) }),
     rejections: async () => ({ rejections: await measureRejections(world) }),
+    "http-clients": async () => ({ httpClients: await measureHttpClients(world) }),
     poll: async () => ({ poll: await measurePolls(world) }),
     burst: async () => ({ burst: await measureBurst(world) }),
   };

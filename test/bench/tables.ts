@@ -1,4 +1,11 @@
-import type { BenchResults, DeliveryLevel, DeliveryResults, PollResults, RejectionResults } from "./results";
+import type {
+  BenchResults,
+  DeliveryLevel,
+  DeliveryResults,
+  HttpClientResults,
+  PollResults,
+  RejectionResults,
+} from "./results";
 
 /** A table of results, the same for the terminal and for Markdown. */
 export interface Table {
@@ -14,11 +21,12 @@ const LISTENER_OF_TODAY = { perSecond: 8.6, alone: 116 };
 
 /** All tables of what was measured. */
 export function tablesOf(results: BenchResults): Table[] {
-  const { deliveries, rejections, poll, burst, start, target } = results;
+  const { deliveries, rejections, httpClients, poll, burst, start, target } = results;
   return [
     ...(deliveries === undefined ? [] : [limits(deliveries), deliveriesTable(deliveries), costs(deliveries)]),
     ...(target === undefined ? [] : [targetTable(target)]),
     ...(rejections === undefined ? [] : [rejectionTable(rejections), besideTable(rejections)]),
+    ...(httpClients === undefined ? [] : [httpClientTable(httpClients)]),
     ...(poll === undefined ? [] : [pollTable(poll), idleTable(poll)]),
     ...(burst === undefined ? [] : [burstTable(burst)]),
     ...(start === undefined ? [] : [startTable(start)]),
@@ -134,6 +142,23 @@ function besideTable({ beside }: RejectionResults): Table {
     head: ["", "deliveries/s", "p50", "p95"],
     rows: [row("alone", alone), row(`beside ${rate(rejectionsPerSecond)} rejections/s`, together)],
     notes: [`Beside the rejections p50 is ${(together.p50 / alone.p50).toFixed(2)} times as long.`],
+  };
+}
+
+function httpClientTable({ levels }: HttpClientResults): Table {
+  return {
+    title: "Reads of a version in MLflow, by HTTP client",
+    head: ["", "clients", "reads/s", "p50", "p95", "processor time of each", "p50 of the module's", "processor of it"],
+    rows: levels.map(({ client, clients, load, processor }) => {
+      const own = levels.find(level => level.clients === clients);
+      const compared =
+        own === undefined ? ["", ""] : [ratio(load.p50 / own.load.p50), ratio(processor / own.processor)];
+      return [
+        ...[client, String(clients), rate(load.perSecond), time(load.p50), time(load.p95)],
+        ...[`${processor.toFixed(2)} ms`, ...compared],
+      ];
+    }),
+    notes: [],
   };
 }
 

@@ -1,4 +1,6 @@
 import { randomUUID } from "node:crypto";
+import { fixedAccess } from "../../capabilities/mlflow/access";
+import type { MlflowAccess } from "../../capabilities/mlflow/access";
 import { createMlflowTransport } from "../../capabilities/mlflow/transport";
 import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
 
@@ -22,8 +24,9 @@ export interface MlflowRegistry {
   createRun: () => Promise<{ readonly experimentId: string; readonly runId: string }>;
 }
 
-export function openRegistry(trackingUri: string): MlflowRegistry {
-  const transport = createMlflowTransport({ trackingUri, deadline: 30_000 });
+/** @param access how it is called, where the address does not say it */
+export function openRegistry(trackingUri: string, access: MlflowAccess = { tls: {} }): MlflowRegistry {
+  const transport = createMlflowTransport({ trackingUri, access: fixedAccess(access), deadline: 30_000 });
   const models = new Set<string>();
   return {
     async register(model, source = "s3://models/artifacts", tags = {}, runId) {

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { copyFileSync, existsSync } from "node:fs";
+import { copyFileSync, existsSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import type { Certificates } from "./certificates";
 import { LOOPBACK, loopbackName } from "./host-name";
 import { freePort } from "./ports";
 import { checkPrerequisites } from "./prerequisites";
@@ -25,6 +26,8 @@ export interface MlflowOptions {
   readonly port?: number;
   /** Further arguments of `mlflow server`. */
   readonly arguments?: readonly string[];
+  /** Serves HTTPS, to clients alone that show a certificate of the same authority; at 127.0.0.1. */
+  readonly certificates?: Certificates;
   /** Server processes; MLflow's default, four, when left out. */
   readonly workers?: number;
   readonly progress?: (message: string) => void;
@@ -34,7 +37,8 @@ export interface MlflowOptions {
 export interface MlflowServer {
   /**
    * Its base URL, http://<name>:<port>: by a name where the machine has one that leads to loopback, as MLflow is called in a
-   * cluster, and MLflow is told to allow it. http://127.0.0.1:<port> where not, or where the options say what is allowed.
+   * cluster, and MLflow is told to allow it. http://127.0.0.1:<port> where not, or where the options say what is allowed;
+   * https://127.0.0.1:<port> with certificates.
    */
   readonly trackingUri: string;
   readonly part: Part;
@@ -86,12 +90,17 @@ export async function startMlflowServer(
   {
     environment,
     workers,
+    certificates,
     ...options
-  }: Pick<MlflowOptions, "environment" | "arguments" | "workers" | "database" | "artifactsDestination" | "port">,
+  }: Pick<
+    MlflowOptions,
+    "certificates" | "environment" | "arguments" | "workers" | "database" | "artifactsDestination" | "port"
+  >,
 ): Promise<MlflowServer> {
   const port = options.port ?? (await freePort());
-  const host = environment?.MLFLOW_SERVER_ALLOWED_HOSTS === undefined ? await loopbackName() : LOOPBACK;
-  const trackingUri = `http://${host}:${port}`;
+  const isNamed = environment?.MLFLOW_SERVER_ALLOWED_HOSTS === undefined && certificates === undefined;
+  const host = isNamed ? await loopbackName() : LOOPBACK;
+  const trackingUri = `${certificates === undefined ? "http" : "https"}://${host}:${port}`;
   // Copied only now: a server that is started again goes on with what it had.
   const database = options.database ?? join(run.directory, "mlflow.db");
   if (!existsSync(database) && existsSync(emptyDatabaseOf(python))) copyFileSync(emptyDatabaseOf(python), database);
@@ -103,18 +112,31 @@ export async function startMlflowServer(
       ...["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", String(port)],
       ...["--backend-store-uri", `sqlite:///${database}`],
       ...["--artifacts-destination", options.artifactsDestination ?? join(run.directory, "artifacts")],
-      ...["--uvicorn-opts", UVICORN_OPTIONS],
+      ...["--uvicorn-opts", UVICORN_OPTIONS + secureOptions(run.directory, certificates)],
       ...(workers === undefined ? [] : ["--workers", String(workers)]),
       ...(options.arguments ?? []),
     ],
     environment: { ...mlflowEnvironment(), ...hostPolicy(host, port), PATH: pathWith(dirname(python)), ...environment },
     directory: run.directory,
     logName,
-    isReady: () => answersOk(`${trackingUri}/health`),
+    isReady: () => answersOk(`${trackingUri}/health`, certificates?.authority.certificate, certificates?.administrator),
     readyWithinSeconds: 240,
   };
   const part = await run.start(definition);
   return { trackingUri, part, logFile: join(run.logDirectory, `${logName}.log`) };
+}
+
+function secureOptions(directory: string, certificates: Certificates | undefined): string {
+  if (certificates === undefined) return "";
+  const { server, authority } = certificates;
+  const file = (name: string, text: string): string => {
+    const path = join(directory, name);
+    writeFileSync(path, text, { mode: 0o600 });
+    return path;
+  };
+  const own = `--ssl-certfile ${file("mlflow.crt", server.certificate)} --ssl-keyfile ${file("mlflow.key", server.privateKey)}`;
+  // 2: ssl.CERT_REQUIRED.
+  return ` ${own} --ssl-ca-certs ${file("clients.crt", authority.certificate)} --ssl-cert-reqs 2`;
 }
 
 /**

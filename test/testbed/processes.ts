@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { describeFailure } from "./logs";
 import { sleep } from "./probe";
@@ -15,7 +16,8 @@ export type PartName =
   | "kwok"
   | "predictor-node"
   | "versitygw"
-  | "mlflow";
+  | "mlflow"
+  | "forward-proxy";
 
 /** One running server of the testbed, with all the processes it started itself. */
 export interface Part {
@@ -51,10 +53,18 @@ export interface PartDefinition {
   readonly readyWithinSeconds: number;
 }
 
-/** Our environment without what would steer a part by accident: the user's own cluster, MLflow or Python settings. */
+/**
+ * Our environment without what would steer a part by accident: the user's own cluster, MLflow or Python settings. A proxy
+ * that the machine needs stays, but not for loopback.
+ */
 export function cleanEnvironment(): NodeJS.ProcessEnv {
   const steering = /^(KUBECONFIG|_?MLFLOW_.*|PYTHONPATH|PYTHONHOME|NODE_OPTIONS)$/;
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !steering.test(name)));
+  const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !steering.test(name)));
+  if (!Object.keys(environment).some(name => /^(https?|all)_proxy$/i.test(name))) return environment;
+  const { no_proxy: lowerCase, NO_PROXY: upperCase } = environment;
+  const exceptions = [lowerCase ?? upperCase ?? "", "localhost", "127.0.0.0/8", "127.0.0.1", "::1", hostname()];
+  const list = exceptions.filter(exception => exception !== "").join(",");
+  return { ...environment, no_proxy: list, NO_PROXY: list };
 }
 
 /** A part as a child process, with its output in a log file. */
