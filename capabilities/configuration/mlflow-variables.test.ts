@@ -9,6 +9,8 @@ describe("ignoredMlflowVariables", () => {
       MLFLOW_TRACKING_AWS_SIGV4: "true",
       MLFLOW_REGISTRY_URI: "http://user:geheim@elsewhere:5000",
       MLFLOW_HTTP_POOL_MAXSIZE: "20",
+      MLFLOW_KSERVE_MLFLOW_TRACKING_URI: "https://mlflow",
+      REQUESTS_CA_BUNDLE: "/etc/ssl/ours.crt",
       PATH: "/bin",
     });
     expect(ignored.map(({ name }) => name)).toEqual([
@@ -17,6 +19,7 @@ describe("ignoredMlflowVariables", () => {
       "MLFLOW_TRACKING_AUTH",
       "MLFLOW_TRACKING_AWS_SIGV4",
       "MLFLOW_WORKSPACE_STORE_URI",
+      "REQUESTS_CA_BUNDLE",
     ]);
     expect(ignored[1]?.instead).toContain("MLFLOW_KSERVE_MLFLOW_TRACKING_URI");
     expect(ignored[2]?.instead).toContain("MLFLOW_TRACKING_TOKEN");
@@ -49,6 +52,10 @@ describe("ignoredMlflowVariables", () => {
     const uri = "http://mlflow:5000";
     const variables = { MLFLOW_WORKSPACE: "", MLFLOW_TRACKING_AUTH: undefined, MLFLOW_TRACKING_AWS_SIGV4: "False" };
     expect(ignoredMlflowVariables(variables)).toEqual([]);
+    const authority = "/etc/ssl/ours.crt";
+    const secure = { MLFLOW_KSERVE_MLFLOW_TRACKING_URI: "https://mlflow", CURL_CA_BUNDLE: authority };
+    expect(ignoredMlflowVariables({ ...secure, MLFLOW_TRACKING_SERVER_CERT_PATH: authority })).toEqual([]);
+    expect(ignoredMlflowVariables({ ...secure, MLFLOW_KSERVE_MLFLOW_TRACKING_URI: uri })).toEqual([]);
     const ours = { MLFLOW_KSERVE_MLFLOW_TRACKING_URI: uri };
     expect(ignoredMlflowVariables({ ...ours, MLFLOW_TRACKING_URI: uri })).toEqual([]);
     expect(ignoredMlflowVariables({ ...ours, MLFLOW_TRACKING_URI: "http://other:5000" })).toHaveLength(1);
