@@ -43,6 +43,13 @@ describe("withoutSecrets", () => {
     [`the token ${JWT} has expired`, "the token *** has expired"],
     ["key AKIAIOSFODNN7EXAMPLE is unknown", "key *** is unknown"],
     ["cloning with ghp_0123456789abcdefghij0123456789abcdef", "cloning with ***"],
+    ["HF_TOKEN: SEKRETsekret0123", "HF_TOKEN: ***"],
+    ['the api key is "0123456789abcdef0123"', 'the api key is "***"'],
+    ["api-key: 0123456789abcdef0123 was refused", "api-key: *** was refused"],
+    ["access_token SEKRETsekret0123 expired", "access_token *** expired"],
+    ["mc --password geheim --user me", "mc --password *** --user me"],
+    ["curl -u admin:geheim http://x", "curl -u admin:*** http://x"],
+    ["https://host/path;jsessionid=geheim?x", "https://host/path;jsessionid=***?***"],
     ["-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\n", "***\n"],
   ])("of %j is %j", (text, told) => {
     expect(withoutSecrets(text)).toBe(told);
@@ -55,6 +62,8 @@ describe("withoutSecrets", () => {
     "Basic authentication with a bearer token is asked for",
     "the tag deploy=true; max_tokens=512 tokenizer=bert",
     "check the password: MLflow refused it",
+    "the secret mlflow-s3-credentials-2 of kserve-mlflow-models is missing; token authentication-with-2-factors",
+    "a token --with options -u mlflow",
     "s3://models/iris/ on node ip-10-0-0-1, since 2026-01-02T03:04:05Z",
   ])("leaves %j", text => {
     expect(withoutSecrets(text)).toBe(text);

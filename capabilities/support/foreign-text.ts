@@ -6,14 +6,17 @@ const LOOKED_AT = 8_000;
 const CUT_SECRET = /\S{1,500}$/;
 
 const SECRET_NAME =
-  /(?:password|passwd|passphrase|secret|token(?!s|iz)|signature|credential|api[-_]?key|access[-_]?key|account[-_]?key|private[-_]?key)/i
+  /(?:password|passwd|passphrase|secret|token(?!s|iz)|signature|credential|(?:api|access|account|private)[-_ ]?key)/i
     .source;
 
 /**
  * What is a secret by its form, each with what is told instead. Names and prefixes as their issuers document them; more is
  * taken for a secret rather than less.
  */
-const SECRETS: readonly (readonly [RegExp, string])[] = [
+const SECRETS: readonly (readonly [
+  form: RegExp,
+  instead: string | ((found: string, ...groups: string[]) => string),
+])[] = [
   // A password before the host of a URL, and what is behind its question mark (signatures) or hash (tokens).
   [/\b([a-z][a-z0-9+.-]*:\/\/)[^\s/@"'<>]*@/gi, "$1***@"],
   [/\b([a-z][a-z0-9+.-]*:\/\/[^\s"'<>?#]*)([?#])[^\s"'<>]+/gi, "$1$2***"],
@@ -32,6 +35,18 @@ const SECRETS: readonly (readonly [RegExp, string])[] = [
     ),
     "$1$2***",
   ],
+  // HF_TOKEN: …, the password is "…", access_token …: in prose only what no word and no name of an object is.
+  [
+    new RegExp(
+      `((?<![\\w.-])[\\w.-]*${SECRET_NAME}[\\w-]*["']?(?:\\s*[:=]\\s*|\\s+(?:(?:is|was|of)\\s+)?)["']?)([\\w+/=.~-]{16,})`,
+      "gi",
+    ),
+    (found, before = "", value = "") => (looksRandom(value) ? `${before}***` : found),
+  ],
+  // Options of commands: --password …, curl -u user:…
+  [new RegExp(`((?<![\\w-])--?[\\w-]*${SECRET_NAME}[\\w-]*(?:\\s+|=)["']?)(?![\\s-])[^\\s"']+`, "gi"), "$1***"],
+  [/((?<![\w-])(?:-u|--user)[ =]+["']?[^\s:"']+:)[^\s"']+/g, "$1***"],
+  [/(;jsessionid=)[^\s?#;"'<>]+/gi, "$1***"],
   // JSON Web Tokens; keys of AWS; tokens of GitHub, GitLab, Google, Hugging Face, Databricks, Slack, OpenAI
   [/\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)*/g, "***"],
   [/\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/g, "***"],
@@ -45,8 +60,17 @@ const SECRETS: readonly (readonly [RegExp, string])[] = [
  */
 export function withoutSecrets(text: string): string {
   let clean = text;
-  for (const [form, instead] of SECRETS) clean = clean.replace(form, instead);
+  for (const [form, instead] of SECRETS) {
+    // A function of its own, for TypeScript: the two are overloads.
+    clean = typeof instead === "string" ? clean.replace(form, instead) : clean.replace(form, instead);
+  }
   return clean;
+}
+
+/** Whether characters are drawn rather than written: of three kinds, or many of the kinds that hexadecimal numbers have. */
+function looksRandom(text: string): boolean {
+  const kinds = [/\d/, /[a-z]/, /[A-Z]/].filter(kind => kind.test(text)).length;
+  return kinds === 3 || (kinds === 2 && /^[0-9a-z]{20,}$/i.test(text) && /\d/.test(text));
 }
 
 /** A text that another system wrote, fit to be told on: in one line, not too long, and {@link withoutSecrets}. */
