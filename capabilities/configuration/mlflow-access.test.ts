@@ -29,7 +29,6 @@ describe("MLflow's credentials", () => {
   it.each([
     [{ MLFLOW_TRACKING_USERNAME: "ada", MLFLOW_TRACKING_TOKEN: "token" }, "Bearer token"],
     [{ MLFLOW_TRACKING_PASSWORD: "x", MLFLOW_TRACKING_TOKEN: "token" }, "Bearer token"],
-    [{ MLFLOW_TRACKING_USERNAME: "ada", MLFLOW_TRACKING_TOKEN: "" }, undefined],
     [{ MLFLOW_TRACKING_TOKEN: "token", MLFLOW_KSERVE_MLFLOW_TRACKING_TOKEN_FILE: "/token" }, "Bearer token"],
     [{ MLFLOW_KSERVE_MLFLOW_TRACKING_TOKEN_FILE: "/token", MLFLOW_TRACKING_AUTH: "kubernetes" }, "Bearer of-a-file"],
     [{ MLFLOW_TRACKING_AUTH: "kubernetes" }, "Bearer of-the-pod"],
@@ -37,6 +36,20 @@ describe("MLflow's credentials", () => {
   ])("of %j are %s", (variables, authorization) => {
     const files = { "/token": "of-a-file\n", [TOKEN_FILE]: "of-the-pod" };
     expect(access(variables as Record<string, string>, files).authorization).toBe(authorization);
+  });
+
+  it.each([
+    [{ MLFLOW_TRACKING_USERNAME: "ada" }, "MLFLOW_TRACKING_PASSWORD is not set, and MLFLOW_TRACKING_USERNAME is"],
+    [{ MLFLOW_TRACKING_PASSWORD: "geheim" }, "MLFLOW_TRACKING_USERNAME is not set, and MLFLOW_TRACKING_PASSWORD is"],
+    [{ MLFLOW_TRACKING_INSECURE_TLS: "yes" }, "MLFLOW_TRACKING_INSECURE_TLS is neither true nor false"],
+  ])("of %j are told to be incomplete", (variables, problem) => {
+    expect(problemsOf(variables as Record<string, string>)).toContain(problem);
+    expect(problemsOf(variables as Record<string, string>)).not.toContain("geheim");
+  });
+
+  it("in the address need no others", () => {
+    const address = { MLFLOW_KSERVE_MLFLOW_TRACKING_URI: "http://ada:geheim@mlflow", MLFLOW_TRACKING_USERNAME: "ada" };
+    expect(access(address).authorization).toBeUndefined();
   });
 
   it("that no header can have are refused, all at once and without showing them", () => {

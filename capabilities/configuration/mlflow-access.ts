@@ -81,12 +81,17 @@ export function readMlflowAccess(
     fromFile(TOKEN_FILE, tokenFile) ??
     (isKubernetesAuth(variables[PLUGIN]) ? fromFile(PLUGIN, SERVICE_ACCOUNT_TOKEN_FILE) : undefined);
 
+  // MLflow's client takes no half of the two either, and calls without any credentials then.
+  if (authorization === undefined && problems.length === 0 && !user !== !password && !hasUser(variables[TRACKING_URI]))
+    problem(user ? PASSWORD : USERNAME, `is not set, and ${user ? USERNAME : PASSWORD} is; they go together`);
+
   const named = variables[WORKSPACE]?.trim() ?? "";
   const workspace = named === "" ? namespaceAsWorkspace(variables[PLUGIN], read) : named;
   if (workspace !== undefined && !/^[\x21-\x7e]+$/.test(workspace))
     problem(WORKSPACE, "is not a name of a workspace; MLflow's have no spaces");
 
   const insecure = /^(true|1)$/i.test(variables[INSECURE] ?? "");
+  if (!/^(true|false|1|0|)$/i.test(variables[INSECURE] ?? "")) problem(INSECURE, "is neither true nor false; give one");
   const { [CERTIFICATES]: certificatesFile, [CLIENT_CERTIFICATE]: clientFile } = variables;
   // MLflow's client refuses the two together as well.
   if (certificatesFile && insecure) problem(CERTIFICATES, `and ${INSECURE}=true contradict each other; leave one out`);
@@ -114,6 +119,11 @@ function proxyOf(variables: Variables, problems: SettingsProblem[]): MlflowProxy
     problems.push(...error.problems);
     return undefined;
   }
+}
+
+/** Whether an address has a user in it. */
+function hasUser(address = ""): boolean {
+  return URL.canParse(address) && new URL(address).username !== "";
 }
 
 /** What MLflow's client takes for the workspace with this plug-in: the pod's own namespace. */
