@@ -142,6 +142,7 @@ test("a module warns by name about a variable of MLflow's client that it does no
   const environment = {
     MLFLOW_TRACKING_AUTH: "a plug-in",
     MLFLOW_TRACKING_USERNAME: "user",
+    MLFLOW_TRACKING_PASSWORD: "password",
     MLFLOW_PORT: "tcp://10.0.0.1:5000",
   };
   const replica = await makeReplica(context, { REPLICA_PEPR_UP_WITHIN: "60000", ...environment });
