@@ -129,6 +129,8 @@ it("a deletion that a finalizer holds is told with its name, in the list and in 
     kubectl(["patch", ...object, "--type=merge", "-p", JSON.stringify({ metadata: { finalizers } })]);
   await hold(["example.com/backup"]);
 
+  // Or the second look would see the tag go, and be first.
+  await running.listener.idle();
   await registry.deleteTag(key, tag);
   expect(await running.deliver(key, "deleted")).toMatchObject({ body: { action: "deleted" } });
   for (let poll = 0; poll < 2; poll++) await running.listener.poll();
