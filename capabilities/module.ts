@@ -1,11 +1,6 @@
 import { hostname } from "node:os";
 import type { Configuration } from "./configuration/configuration";
-import {
-  countKubernetesErrors,
-  countMlflowErrors,
-  countOperation,
-  countServices,
-} from "./observability/instrumentation";
+import { countKubernetesErrors, countMlflowErrors, countServices } from "./observability/instrumentation";
 import type { ApiServer } from "./kubernetes/api-server";
 import { createEventRecorder } from "./kubernetes/events";
 import { rememberDisputes } from "./kserve/disputed-fields";
@@ -22,22 +17,16 @@ import { createWebhookKeeper } from "./mlflow/webhook-keeper";
 import type { WebhookKeeper } from "./mlflow/webhook-keeper";
 import { createWebhookRemoval } from "./mlflow/webhook-removal";
 import type { WebhookRemoval } from "./mlflow/webhook-removal";
-import { formatKey } from "./support/model-version-key";
 import type { ModelVersionKey } from "./support/model-version-key";
 import { createHealthCheck } from "./observability/health";
 import type { ModuleStatus } from "./observability/health";
 import type { Log } from "./observability/logging";
-import { messageOf } from "./observability/logging";
 import { createMetrics } from "./observability/metrics";
 import { fixedSecret } from "./configuration/rotating-secret";
 import type { RotatingSecret } from "./configuration/rotating-secret";
-import { strongerCause } from "./reconciliation/cause";
 import type { Cause } from "./reconciliation/cause";
 import { createCatchUp } from "./reconciliation/catch-up";
-import { createDisagreements } from "./reconciliation/disagreements";
-import type { DisagreementOptions } from "./reconciliation/disagreements";
 import { createFormerNamespaces } from "./reconciliation/former-namespaces";
-import { createKeyedQueue } from "./reconciliation/keyed-queue";
 import { createLaggingReads } from "./reconciliation/lagging-reads";
 import type { ToldTag } from "./reconciliation/lagging-reads";
 import { createObserver } from "./reconciliation/observer";
@@ -47,6 +36,7 @@ import { createPolling } from "./reconciliation/polling";
 import { createRemovals } from "./reconciliation/removals";
 import { createReconciler } from "./reconciliation/reconciler";
 import type { Outcome } from "./reconciliation/reconciler";
+import { createReconcileQueue } from "./reconcile-queue";
 import { createElsewhereReporter } from "./status/elsewhere-reporting";
 import { createFleetReporter, fleetCounts } from "./status/fleet-reporting";
 import { createReporter } from "./status/reporting";
@@ -65,29 +55,6 @@ const MINUTE = 60_000;
 
 /** Milliseconds for one call of MLflow; MLflow itself gives a delivery 30 s. */
 const MLFLOW_DEADLINE = 10_000;
-
-/**
- * Model versions reconciled at the same time. Many, so that one search of MLflow serves many of them; how much goes to MLflow
- * and to the API server at once is limited where they are asked.
- */
-const CONCURRENCY = 256;
-
-/**
- * Milliseconds after an Apply or Delete was acknowledged until MLflow is looked at again, at the most. The looks of several
- * versions then share one search, which leaves MLflow's time to those who wait for an answer.
- */
-const SECOND_LOOK_WITHIN = 100;
-
-/**
- * With others who change a service back each time: fourteen reactions in the first half hour where there were seventy a
- * second, and a word after the third, which is when it can no longer be chance.
- */
-const DISAGREEMENTS: DisagreementOptions = {
-  firstPause: 1_000,
-  longestPause: 300_000,
-  tellAfter: 3,
-  quiet: 600_000,
-};
 
 /** Milliseconds for a call about webhooks: MLflow tries a test delivery four times before it answers. */
 const WEBHOOK_CALL_DEADLINE = 60_000;
@@ -198,46 +165,11 @@ export function createListener(options: ListenerOptions): Listener {
     report: createElsewhereReporter({ namespace, record, log, metrics }),
     log,
   });
-  const disagreements = createDisagreements(DISAGREEMENTS);
-  const report = (key: ModelVersionKey, cause: Cause, outcome: Outcome): void => {
-    const { action, inferenceService } = outcome;
-    const id = formatKey(key);
-    if (cause !== "delivery" && disagreements.isTold(id)) {
-      log.debug({ ...key, inference_service: inferenceService, action }, "InferenceService put right once more");
-    } else reporter.done(key, outcome);
-    const isCorrection = (action === "created" || action === "updated") && cause !== "delivery";
-    if (isCorrection && disagreements.corrected(id, cause === "watch")) {
-      reporter.disputed(key, outcome, DISAGREEMENTS.tellAfter, disputedIn(inferenceService));
-    }
-  };
-  const queue = createKeyedQueue<ModelVersionKey, Outcome, Cause>({
-    identity: formatKey,
-    concurrency: CONCURRENCY,
-    confirmWithin: SECOND_LOOK_WITHIN,
-    merge: strongerCause,
-    // Only a reaction to others can go round and round; a delivery and the poll never wait.
-    holdBack: (key, cause) => (cause === "watch" ? disagreements.holdBack(formatKey(key)) : 0),
-    work: async (key, cause) => {
-      try {
-        const acted = await countOperation(reconciler.act(key, cause), metrics);
-        report(key, cause, acted.outcome);
-        return { result: acted.outcome, confirm: acted.confirm };
-      } catch (error) {
-        reporter.failed(key, error);
-        throw error;
-      }
-    },
-    onUnconfirmed: ({ model, version }, error) => {
-      log.warn(
-        { model, version, cause: messageOf(error) },
-        "The second look at MLflow failed, the next poll looks again",
-      );
-    },
-  });
+  const queue = createReconcileQueue({ reconciler, reporter, disputedIn, metrics, log });
   const reconcileFor =
     (cause: Cause) =>
     (key: ModelVersionKey): Promise<Outcome> =>
-      queue.run(key, cause);
+      queue.reconcile(key, cause);
   const reconcileForDelivery = reconcileFor("delivery");
   const laggingReads = createLaggingReads({ reconcile: reconcileForDelivery, log, onEnd: metrics.laggingRead });
   const reconcileDelivered = async (key: ModelVersionKey, told: ToldTag | undefined): Promise<Outcome> => {
@@ -245,7 +177,6 @@ export function createListener(options: ListenerOptions): Listener {
     if (told !== undefined) laggingReads.compare(key, told, outcome.deployTag);
     return outcome;
   };
-  metrics.observeQueue(() => queue.depth);
   const fixed = settings.MLFLOW_WEBHOOK_SECRET;
   const secret = webhookSecret ?? (fixed === undefined ? undefined : fixedSecret(fixed));
   let server: Endpoint | undefined;
@@ -358,7 +289,7 @@ export function createListener(options: ListenerOptions): Listener {
       log,
       onFirstReady: metrics.tagToReady,
       record,
-      isDisputed: key => disagreements.isTold(formatKey(key)),
+      isDisputed: queue.isDisputed,
     }),
 
     idle: () => queue.idle(),
