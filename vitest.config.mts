@@ -31,6 +31,7 @@ export default defineConfig({
             "test/{integration,e2e,fuzz,monitoring,install,convergence,faults,load,bench,compatibility}/**/*.test.ts",
           ],
           globalSetup: ["test/testbed/vitest-setup.ts", "test/faults/table-setup.ts"],
+          setupFiles: ["test/testbed/end-with-vitest.ts"],
           // Only a test that fails takes so long: a busy machine starts a server in a minute.
           testTimeout: 180_000,
           hookTimeout: 240_000,
