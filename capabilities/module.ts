@@ -4,6 +4,7 @@ import { countKubernetesErrors, countMlflowErrors, countServices } from "./obser
 import type { ApiServer } from "./kubernetes/api-server";
 import { createEventRecorder } from "./kubernetes/events";
 import { rememberDisputes } from "./kserve/disputed-fields";
+import { workspaceRecorded } from "./kserve/identity";
 import { createInferenceServices } from "./kserve/inference-services";
 import { servicesElsewhere } from "./kserve/services-elsewhere";
 import { readOwnUsername } from "./kubernetes/own-identity";
@@ -114,6 +115,7 @@ export function createListener(options: ListenerOptions): Listener {
   const { services, disputedIn } = rememberDisputes(
     countServices(createInferenceServices(apiServer, namespace), metrics),
   );
+  const workspace = workspaceRecorded(access.current().workspace);
   const isForeign = createIsForeign(settings.ADOPT_SERVICES);
   const removals = createRemovals({
     isForeign,
@@ -125,6 +127,7 @@ export function createListener(options: ListenerOptions): Listener {
     },
     deployTagKey,
     mlflow,
+    workspace,
     siblings: createSiblingSearch(reader, services, deployTagKey),
   });
   const reconciler = createReconciler({
@@ -136,6 +139,7 @@ export function createListener(options: ListenerOptions): Listener {
     removals,
     isForeign,
     dryRun: settings.ROLLOUT_DRY_RUN,
+    workspace,
     storage: { storageUriBase: settings.STORAGE_URI_BASE, allowedStorageUris: settings.ALLOWED_STORAGE_URIS },
     resources: {
       cpuRequest: settings.PREDICTOR_CPU_REQUEST,

@@ -53,12 +53,14 @@ export const IDENTITY_KEYS: readonly string[] = [MANAGED_BY_LABEL, ...BOOKKEEPIN
 /** The label for which the same holds as long as an object does not name a run; with another, it is about its model. */
 export const BOOKKEEPING_LABEL = RUN_ID_KEY;
 
-/** Which registry a version came from: two numbers that another MLflow does not share. Unix milliseconds. */
+/** Which registry a version came from: two times that another MLflow does not share, in Unix milliseconds, and a workspace. */
 export interface RegistryRecord {
   /** When the registry was made: the creation of its experiment 0; undefined when MLflow would not tell. */
   readonly registryCreatedAt: number | undefined;
   /** When the version was made. */
   readonly versionCreatedAt: number;
+  /** The workspace of MLflow's that has it; undefined for the default one. */
+  readonly workspace?: string | undefined;
 }
 
 /** Those that are labels, by which people and other programs select. */
@@ -117,17 +119,26 @@ export function identityAnnotations(deployment: DeployedModelVersion): Record<st
     ...information(RUN_ID_KEY, runId),
     ...information(EXPERIMENT_ID_KEY, experimentId),
     ...information(SOURCE_KEY, source),
-    ...(registry === undefined
-      ? {}
-      : { [REGISTRY_KEY]: `${registry.registryCreatedAt ?? ""}/${registry.versionCreatedAt}` }),
+    ...(registry === undefined ? {} : { [REGISTRY_KEY]: registryText(registry) }),
   };
+}
+
+/** How a workspace is recorded: MLflow's default one is the one without a name. */
+export function workspaceRecorded(workspace: string | undefined): string | undefined {
+  return workspace === "default" ? undefined : workspace;
+}
+
+function registryText({ registryCreatedAt, versionCreatedAt, workspace }: RegistryRecord): string {
+  return [registryCreatedAt ?? "", versionCreatedAt, ...(workspace === undefined ? [] : [workspace])].join("/");
 }
 
 /** The registry that an object says its version came from; undefined when it does not say, as those of former releases. */
 export function registryRecordOf({ annotations }: IdentityMetadata): RegistryRecord | undefined {
-  const [, registry, version] = /^(\d*)\/(\d+)$/.exec(annotations?.[REGISTRY_KEY] ?? "") ?? [];
+  const text = annotations?.[REGISTRY_KEY] ?? "";
+  const [, registry, version, workspace] = /^(\d*)\/(\d+)(?:\/(.+))?$/.exec(text) ?? [];
   if (registry === undefined || version === undefined) return undefined;
-  return { registryCreatedAt: registry === "" ? undefined : Number(registry), versionCreatedAt: Number(version) };
+  const registryCreatedAt = registry === "" ? undefined : Number(registry);
+  return { registryCreatedAt, versionCreatedAt: Number(version), workspace };
 }
 
 /** The run that made the model, as the object tells it; undefined when it has none or does not say. */

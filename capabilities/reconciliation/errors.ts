@@ -14,6 +14,19 @@ export class StorageNotAllowedError extends RefusedError {
   }
 }
 
+/** The version that MLflow has is another one than its service was made for, of another MLflow; the service stays as it is. */
+export class OtherRegistryError extends RefusedError {
+  constructor(name: string, namespace: string) {
+    super(
+      `InferenceService ${namespace}/${name} serves a version of the same name that came from another MLflow, or another ` +
+        "workspace, and is left as it is: check MLFLOW_KSERVE_MLFLOW_TRACKING_URI and MLFLOW_WORKSPACE; to have this version " +
+        "served instead, set its tag once more, or take the record off: " +
+        `kubectl annotate inferenceservice -n ${namespace} ${name} mlflow.registry-`,
+    );
+    this.name = "OtherRegistryError";
+  }
+}
+
 /** An InferenceService that is not ours has the name; it is left untouched. */
 export class ForeignObjectError extends Error {
   constructor(

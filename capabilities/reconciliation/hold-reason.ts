@@ -8,6 +8,8 @@ export type HoldReason =
   | "other registry"
   /** MLflow does not know the version, and nobody knows whether it ever did. */
   | "unknown registry"
+  /** As before; and MLflow knows no other version of ours either, so that it may be another one altogether. Held as such. */
+  | "unknown to all"
   /** The registry looks like an older state of itself, as after a restore. */
   | "registry set back"
   /** It was made by the listener before this module, or by hand, and this module never applied it. */
@@ -33,6 +35,8 @@ export function explainHold(reason: HoldReason | "left to the poll"): string {
       return "MLflow's answer is no evidence: the service came from another MLflow than the one at MLFLOW_KSERVE_MLFLOW_TRACKING_URI";
     case "unknown registry":
       return "MLflow does not know the version, and the service does not tell which MLflow it came from";
+    case "unknown to all":
+      return "MLflow knows none of our services' versions, and they do not tell which MLflow they came from: it may be another one";
     case "registry set back":
       return "MLflow does not know the newest versions, as after a restore of an older backup";
     case "never applied":

@@ -9,19 +9,31 @@ import type { ModelVersion } from "../mlflow/client";
  */
 export type Origin = "same" | "other" | "unknown";
 
+/** The MLflow that answers now. */
+export interface AnsweringRegistry {
+  /** When its experiment 0 was made, in Unix milliseconds; undefined when it would not tell. */
+  readonly createdAt: number | undefined;
+  /** The workspace that is asked; undefined for the default one. */
+  readonly workspace: string | undefined;
+}
+
+/** Whether a service's version came beyond doubt from elsewhere: another MLflow, or another workspace of the same. */
+export function isElsewhere(known: RegistryRecord, { createdAt, workspace }: AnsweringRegistry): boolean {
+  const { registryCreatedAt: before } = known;
+  return known.workspace !== workspace || (before !== undefined && createdAt !== undefined && before !== createdAt);
+}
+
 /**
  * Compares where a service's version came from with the MLflow that answers now. A registry is known by the creation time
  * of its experiment 0, which is made with its database; another MLflow, or one that was set up anew, has another. A
  * version is known by its own creation time: MLflow gives a version's number again when the last one was deleted.
  *
  * @param known what the service records, or what this process saw itself
- * @param registryCreatedAt the creation of the answering MLflow's experiment 0, in Unix milliseconds; undefined when it
- *   would not tell
  * @param answer the version, undefined where MLflow says that it does not exist
  */
 export function originOf(
   known: RegistryRecord | undefined,
-  registryCreatedAt: number | undefined,
+  registry: AnsweringRegistry,
   answer: ModelVersion | undefined,
 ): Origin {
   if (known === undefined) return "unknown";
@@ -29,10 +41,9 @@ export function originOf(
   const isVersionKnown = answer !== undefined && versionCreatedAt !== 0 && answer.createdAt !== 0;
   // The very version, to the millisecond: what was recorded of its registry was read while the address led elsewhere.
   if (isVersionKnown && answer.createdAt === versionCreatedAt) return "same";
-  const isRegistryKnown = before !== undefined && registryCreatedAt !== undefined;
-  if (isRegistryKnown && before !== registryCreatedAt) return "other";
+  if (isElsewhere(known, registry)) return "other";
   // Of the same registry: a version of the same number that is not the same one was made after the other was deleted.
-  if (isRegistryKnown) return "same";
+  if (before !== undefined && registry.createdAt !== undefined) return "same";
   return isVersionKnown ? "other" : "unknown";
 }
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { hasUnownedFields } from "../kserve/field-ownership";
-import { isManaged, recordedRunOf } from "../kserve/identity";
+import { isManaged, recordedRunOf, registryRecordOf } from "../kserve/identity";
 import type { InferenceServices } from "../kserve/inference-services";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { managementOf } from "../kserve/management";
@@ -19,11 +19,12 @@ import { decide, sameDecision } from "./decision";
 import type { Decision } from "./decision";
 import { compare, describeChange, desiredObject, settledBy } from "./desired-object";
 import type { Comparison, PredictorResources, Settled } from "./desired-object";
-import { ForeignObjectError, RefusedError, StorageNotAllowedError } from "./errors";
+import { ForeignObjectError, OtherRegistryError, RefusedError, StorageNotAllowedError } from "./errors";
 import { describeFailure } from "./failures";
 import { explainHold } from "./hold-reason";
 import { beingDeleted, hasSameContent, isRace } from "./object-changes";
 import type { IsForeign } from "./ownership";
+import { isElsewhere } from "./provenance";
 import { createRegistryCreation } from "./registry-creation";
 import type { Removals } from "./removals";
 
@@ -73,6 +74,8 @@ export interface ReconcilerOptions {
   readonly isForeign: IsForeign;
   /** Whether no existing service is to be changed for a new template or setting. */
   readonly dryRun: boolean;
+  /** The workspace that MLflow is asked for; its default one when left out. */
+  readonly workspace?: string | undefined;
 }
 
 /** How one service stands to what its tagged version needs. */
@@ -120,7 +123,7 @@ interface Wanted {
 }
 
 export function createReconciler(options: ReconcilerOptions): Reconciler {
-  const { mlflow, services, template, resources, deployTagKey, removals, isForeign, dryRun } = options;
+  const { mlflow, services, template, resources, deployTagKey, removals, isForeign, dryRun, workspace } = options;
   const locate = createArtifactLocator(mlflow, options.storage, {
     needsExperiment: template.uses("experiment_id"),
     log: options.log,
@@ -132,7 +135,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   const render = async (version: ModelVersion, live: LiveInferenceService | undefined): Promise<Wanted> => {
     const recorded = live === undefined ? {} : recordedRunOf(live.metadata);
     const [location, createdAt] = await Promise.all([locate(version, recorded), registryCreatedAt(version)]);
-    const record = { registryCreatedAt: createdAt, versionCreatedAt: version.createdAt };
+    const record = { registryCreatedAt: createdAt, versionCreatedAt: version.createdAt, workspace };
     removals.seen(version, createdAt);
     const object = desiredObject(version, location, services.namespace, template, resources, record);
     return { version, object, storageUri: location.storageUri };
@@ -152,6 +155,15 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   const compareWith = (live: LiveInferenceService, { object, storageUri }: Wanted): Comparison =>
     compare(live, object, storageUri, settled.get(live.metadata.name));
+
+  /** Whether a service was made for a version of the same name in another registry. Asks MLflow only where it may be. */
+  const isOfAnotherRegistry = async ({ metadata }: LiveInferenceService, version: ModelVersion): Promise<boolean> => {
+    const known = registryRecordOf(metadata);
+    if (known === undefined || [0, version.createdAt].includes(known.versionCreatedAt)) return false;
+    // Not what was read a minute ago: the address may lead elsewhere from one moment to the next.
+    const createdAt = await mlflow.getDefaultExperimentCreation().catch(() => undefined);
+    return isElsewhere(known, { createdAt, workspace });
+  };
 
   /** Applies an object, and takes away what admission once made of fields that it does not have any more. */
   const apply = async (wanted: Wanted, live: LiveInferenceService | undefined): Promise<LiveInferenceService> => {
@@ -195,6 +207,13 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       }
       if (management === "paused") return { action: "ignored", reason: PAUSED };
       if (live.metadata.deletionTimestamp !== undefined) throw beingDeleted(live);
+      // Who tagged this very version wants it, wherever the one before came from.
+      if (
+        cause !== "delivery" &&
+        (await isOfAnotherRegistry(live, wanted.version)) &&
+        !compareWith(live, wanted).inPlace
+      )
+        throw new OtherRegistryError(live.metadata.name, services.namespace);
       if ((cause === "watch" || dryRun) && compareWith(live, wanted).isOutdated)
         return { action: "unchanged", uid: live.metadata.uid, reason: OUTDATED };
     }
@@ -294,6 +313,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       if (wanted instanceof StorageNotAllowedError) return { kind: "not allowed" };
       const comparison = compareWith(live, wanted);
       if (comparison.inPlace) return { kind: "in place" };
+      if (await isOfAnotherRegistry(live, version)) return { kind: "different" };
       if (!comparison.isOutdated) return { kind: "different" };
       return dryRun ? await rehearse(wanted, comparison, live) : { kind: "outdated", differences: [] };
     },

@@ -9,7 +9,7 @@ import type { ModelVersionKey } from "../support/model-version-key";
 import { decide, sameDecision } from "./decision";
 import type { HoldReason } from "./hold-reason";
 import { originOf, setBackTo } from "./provenance";
-import type { Origined } from "./provenance";
+import type { AnsweringRegistry, Origined } from "./provenance";
 import { awaitedSuccessor } from "./successors";
 import type { Successor } from "./successors";
 
@@ -30,6 +30,8 @@ export interface Fleet {
   readonly size: number;
   /** The tagged versions, with their services where there are any. */
   readonly wanted: readonly Successor[];
+  /** Ids of versions that are not tagged, whose services are left to a person for now. */
+  readonly handsOff?: ReadonlySet<string>;
 }
 
 /** A candidate of which MLflow said that it is to go, and what speaks for and against that. */
@@ -46,11 +48,10 @@ export type RunSearch = (candidate: Candidate) => Promise<boolean>;
 /**
  * What speaks against a removal by itself, whatever goes beside it, and whoever wishes it.
  *
- * @param registry the creation of the answering registry, undefined where it would not tell
  */
 export async function doubtAbout(
   one: Confirmed,
-  registry: number | undefined,
+  registry: AnsweringRegistry,
   hasRun: RunSearch,
 ): Promise<Extract<HoldReason, "other registry" | "unknown registry"> | undefined> {
   const origin = originOf(one.known, registry, one.answer);

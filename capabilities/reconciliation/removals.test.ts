@@ -219,10 +219,68 @@ describe("a poll that finds services unwanted", () => {
       const run = at === 0 ? "known" : "unknown";
       return { key, live: serviceOf(key, { annotations: { "mlflow.registry": "", "mlflow.run-id": run } }) };
     });
-    expect(await removals.review(candidates, { size: 10, wanted: [] })).toMatchObject({
+    const [, , third = modelVersion()] = versions;
+    const wanted = [{ version: third, service: readinessOf(serviceOf(third)) }];
+    expect(await removals.review(candidates, { size: 10, wanted })).toMatchObject({
       released: [{ model: "model-0" }],
       held: [{ key: { model: "model-1" }, reason: "unknown registry" }],
     });
+  });
+
+  it("holds services of unknown origin for good when MLflow knows none of ours", async () => {
+    const { poll, clock } = world(fleet(3), {}, { annotations: { "mlflow.registry": "" } });
+    expect(reasonsOf(await poll())).toEqual(["unknown to all"]);
+    clock.now = LIMITS.hold * 100;
+    expect((await poll()).released).toEqual([]);
+  });
+
+  it("holds services of another workspace of the same MLflow for good", async () => {
+    const { poll, clock } = world(
+      fleet(3),
+      {},
+      { annotations: { "mlflow.registry": `${REGISTRY_CREATED_AT}/1/team-a` } },
+    );
+    expect(reasonsOf(await poll())).toEqual(["other registry"]);
+    clock.now = LIMITS.hold * 100;
+    expect((await poll()).released).toEqual([]);
+  });
+
+  it("goes on holding a mass when another MLflow has answered meanwhile, or a person had their hands on it", async () => {
+    let registry = REGISTRY_CREATED_AT;
+    const versions = fleet(10);
+    const { mlflow, removals, poll, clock } = world(versions, {
+      getDefaultExperimentCreation: () => Promise.resolve(registry),
+    });
+    versions.slice(8).forEach(mlflow.put);
+    versions.slice(0, 8).map(untagged).forEach(mlflow.put);
+    expect(reasonsOf(await poll())).toEqual(["mass"]);
+    registry += 1;
+    mlflow.versions.clear();
+    expect(reasonsOf(await poll())).toEqual(["other registry"]);
+    registry -= 1;
+    versions.slice(5).forEach(mlflow.put);
+    const five = versions.slice(0, 5);
+    five.map(untagged).forEach(mlflow.put);
+    expect([await poll()].map(review => [review.released, reasonsOf(review)])).toEqual([[[], ["mass"]]]);
+    clock.now = LIMITS.hold - 1;
+    const handsOff = new Set(five.map(formatKey));
+    expect((await removals.review([], { size: 5, handsOff, wanted: [] })).held).toEqual([]);
+    clock.now = LIMITS.hold + 1;
+    expect(reasonsOf(await poll())).toEqual(["mass"]);
+    clock.now = LIMITS.hold * 2;
+    expect((await poll()).released).toHaveLength(5);
+  });
+
+  it("counts those that MLflow gives no answer about as going with the others", async () => {
+    const versions = fleet(3);
+    const { mlflow, poll } = world(versions, {
+      getModelVersion: key =>
+        key.model === "model-2"
+          ? Promise.reject(new Error("too many requests"))
+          : Promise.resolve(mlflow.versions.get(formatKey(key))),
+    });
+    versions.map(untagged).forEach(mlflow.put);
+    expect(await poll()).toMatchObject({ released: [], held: [{ reason: "mass" }, { reason: "mass" }] });
   });
 
   it("holds what is missing when the newest versions are, as after a restore; one that is missing was deleted", async () => {
@@ -232,7 +290,11 @@ describe("a poll that finds services unwanted", () => {
     expect(reasonsOf(await poll())).toEqual(["registry set back"]);
     const [, , , , , , , , ninth] = versions;
     if (ninth) mlflow.put(ninth);
-    expect((await poll()).released).toMatchObject([{ model: "model-9" }]);
+    // Once suspected, it is held its time.
+    expect(reasonsOf(await poll())).toEqual(["registry set back"]);
+    const { mlflow: other, poll: pollOther } = world(versions);
+    versions.slice(0, 9).forEach(other.put);
+    expect((await pollOther()).released).toMatchObject([{ model: "model-9" }]);
   });
 });
 

@@ -10,6 +10,7 @@ import type { Cause } from "./cause";
 import { decide } from "./decision";
 import type { HeldRemoval, HoldReason } from "./hold-reason";
 import type { IsForeign } from "./ownership";
+import type { AnsweringRegistry } from "./provenance";
 import {
   confirms,
   doubtAbout,
@@ -77,6 +78,8 @@ export interface RemovalOptions {
   readonly mlflow: Pick<MlflowReader, "getModelVersion" | "getRun" | "getDefaultExperimentCreation">;
   /** The other versions of the model that are tagged, with their services, as they are now. */
   readonly siblings: (key: ModelVersionKey) => Promise<readonly Successor[]>;
+  /** The workspace that MLflow is asked for; its default one when left out. */
+  readonly workspace?: string | undefined;
   /** Milliseconds on a clock that only goes forward. */
   readonly now?: () => number;
   /** Unix milliseconds, to compare with the age of objects. */
@@ -85,9 +88,17 @@ export interface RemovalOptions {
 
 interface Held {
   readonly reason: HoldReason;
+  /** One of {@link LASTING} that something weightier has come before; it counts again afterwards. */
+  readonly underlying: HoldReason | undefined;
   readonly since: number;
   readonly uid: string;
 }
+
+/** A suspicion that is about the moment at which it arose: it lasts its time, whatever else comes and goes meanwhile. */
+const LASTING: ReadonlySet<HoldReason> = new Set<HoldReason>(["mass", "registry set back"]);
+
+/** Without a known registry there is no evidence, however long MLflow says the same. */
+const ENDLESS: ReadonlySet<HoldReason> = new Set<HoldReason>(["other registry", "unknown to all"]);
 
 /** One that is judged, with what this process remembers of it. */
 interface Remembered extends Confirmed {
@@ -104,6 +115,7 @@ export function createRemovals(options: RemovalOptions): Removals {
     isForeign,
     mlflow,
     siblings,
+    workspace,
     now = () => performance.now(),
     wallClock = Date.now,
   } = options;
@@ -113,10 +125,10 @@ export function createRemovals(options: RemovalOptions): Removals {
   let released = new Set<string>();
   let lastRegistry: number | undefined;
 
-  const readRegistry = async (): Promise<number | undefined> => {
+  const readRegistry = async (): Promise<AnsweringRegistry> => {
     // Not to be seen (no rights on the experiment) is as good as not told: then the version's own creation must do.
     lastRegistry = await mlflow.getDefaultExperimentCreation().catch(() => undefined);
-    return lastRegistry;
+    return { createdAt: lastRegistry, workspace };
   };
   const knownOf = ({ key, live }: Candidate): RegistryRecord | undefined => {
     const own = seen.get(formatKey(key));
@@ -175,7 +187,7 @@ export function createRemovals(options: RemovalOptions): Removals {
   };
 
   const isOver = (before: Held, time: number): boolean => {
-    if (before.reason === "other registry") return false;
+    if (ENDLESS.has(before.reason)) return false;
     const limit = before.reason === "successor is starting" ? limits.handover : limits.hold;
     return time - before.since >= limit;
   };
@@ -185,7 +197,7 @@ export function createRemovals(options: RemovalOptions): Removals {
       const id = formatKey(version);
       const before = seen.get(id);
       const registry = registryCreatedAt ?? before?.registryCreatedAt;
-      seen.set(id, { registryCreatedAt: registry, versionCreatedAt: version.createdAt });
+      seen.set(id, { registryCreatedAt: registry, versionCreatedAt: version.createdAt, workspace });
     },
 
     async decide(cause, candidate, answer) {
@@ -202,24 +214,38 @@ export function createRemovals(options: RemovalOptions): Removals {
 
     async review(candidates, fleet) {
       released = new Set();
+      const time = now();
+      const before = held;
+      const after = new Map<string, Held>();
+      // Who takes hands off looks into it, and finds the time of the hold before them when they are done.
+      for (const id of fleet.handsOff ?? []) {
+        const last = before.get(id);
+        if (last !== undefined) after.set(id, { ...last, since: time });
+      }
       if (candidates.length === 0) {
-        held = new Map();
+        held = after;
         return { released: [], held: [] };
       }
       const [registry, { confirmed, silent }] = await Promise.all([readRegistry(), confirm(candidates)]);
       const setBack = await findSetBack(confirmed, fleet, hasRun);
       // A model that has another name now is not lost.
       const losses = withoutRenamed(confirmed, fleet);
-      const mass = isMass(losses.length, fleet.size, losses[0]);
-      const time = now();
-      const before = held;
-      const after = new Map<string, Held>();
+      // Of those without an answer nobody knows that they are to stay.
+      const mass = isMass(losses.length + silent.size, fleet.size, silent.size > 0 ? undefined : losses[0]);
+      const isVouchedFor = fleet.wanted.some(({ service }) => service !== undefined);
       const goes: ModelVersionKey[] = [];
       const stays: HeldRemoval[] = [];
-      const hold = ({ key, live, id, notAllowed }: Remembered, reason: HoldReason): void => {
+      const lastOf = ({ id, live }: Remembered): Held | undefined => {
         const last = before.get(id);
-        const since = last?.reason === reason && last.uid === live.metadata.uid ? last.since : time;
-        const now = { reason, since, uid: live.metadata.uid };
+        return last?.uid === live.metadata.uid ? last : undefined;
+      };
+      const lastingOf = (last: Held | undefined): HoldReason | undefined =>
+        last !== undefined && LASTING.has(last.reason) ? last.reason : last?.underlying;
+      const hold = (one: Remembered, reason: HoldReason): void => {
+        const { key, live, id, notAllowed } = one;
+        const last = lastOf(one);
+        const since = last?.reason === reason ? last.since : time;
+        const now = { reason, underlying: lastingOf(last), since, uid: live.metadata.uid };
         if (isOver(now, time)) {
           goes.push(key);
           released.add(live.metadata.uid);
@@ -229,12 +255,12 @@ export function createRemovals(options: RemovalOptions): Removals {
         }
       };
       await inParallel(confirmed, CONCURRENCY, async one => {
-        const last = before.get(one.id);
-        const isHeld = last?.reason === "mass" && last.uid === one.live.metadata.uid;
+        const doubt = await doubtAbout(one, registry, hasRun);
+        const isOfNobody = doubt === "unknown registry" && !isVouchedFor && !one.wasSeen;
         const reason =
-          (await doubtAbout(one, registry, hasRun)) ??
+          (isOfNobody ? "unknown to all" : doubt) ??
           (isSetBack(one, setBack) ? "registry set back" : undefined) ??
-          (mass || isHeld ? "mass" : undefined) ??
+          (mass ? "mass" : lastingOf(lastOf(one))) ??
           (isNeverApplied(one) ? "never applied" : undefined) ??
           (isReady(one.live) && isAwaiting(one, fleet, wallClock(), limits.handover)
             ? "successor is starting"

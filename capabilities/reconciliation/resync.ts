@@ -87,7 +87,8 @@ export interface Resynced {
 export async function resync(options: ResyncOptions): Promise<Resynced> {
   const { reconcile, removals, rollout, reporter } = options;
   const found = await differences(options);
-  const { released, held } = await removals.review(found.unwanted, { size: found.size, wanted: found.wanted() });
+  const { size, handsOff } = found;
+  const { released, held } = await removals.review(found.unwanted, { size, handsOff, wanted: found.wanted() });
 
   const counts = { created: 0, updated: 0, deleted: 0, failed: 0 };
   const act = async (key: ModelVersionKey): Promise<Outcome | undefined> => {
@@ -126,6 +127,8 @@ interface Differences extends Pick<ResyncReport, "tagged" | "managed"> {
   readonly unfinished: readonly UnfinishedService[];
   /** Services whose versions are not among the tagged ones, or are in a storage that is not allowed. */
   readonly unwanted: readonly Candidate[];
+  /** Versions that are not tagged, whose services are left to a person. */
+  readonly handsOff: ReadonlySet<string>;
   /** Services that are on their way out. */
   readonly going: readonly Deletion[];
   readonly namesakes: readonly Namesake[];
@@ -150,6 +153,7 @@ async function differences({
   const notAllowed = new Set<string>();
   const readiness = new Map<string, Readiness>();
   const unwanted: Candidate[] = [];
+  const handsOff = new Set<string>();
   const outdated: OutdatedService[] = [];
   const notReady: UnfinishedService[] = [];
   const going: Deletion[] = [];
@@ -187,6 +191,7 @@ async function differences({
       if (version === undefined) {
         if (isGoing) going.push(deletionOf(live, false));
         else if (management === "managed") unwanted.push({ key, live });
+        else handsOff.add(id);
         return;
       }
       removals.seen(version);
@@ -217,7 +222,7 @@ async function differences({
     .map(([, { model, version }]): ModelVersionKey => ({ model, version }));
   const wanted = (): Successor[] =>
     [...tagged].filter(([id]) => !notAllowed.has(id)).map(([id, version]) => ({ version, service: readiness.get(id) }));
-  const lists = { different, outdated, unfinished: notReady, unwanted, going, namesakes };
+  const lists = { different, outdated, unfinished: notReady, unwanted, handsOff, going, namesakes };
   return { tagged: tagged.size, managed, size, ...lists, wanted };
 }
 

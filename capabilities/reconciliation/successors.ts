@@ -1,7 +1,7 @@
 import { keyOf } from "../kserve/identity";
 import type { InferenceServices } from "../kserve/inference-services";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
-import { isReady } from "../kserve/service-state";
+import { conditionOf, isReady } from "../kserve/service-state";
 import { isSearchableName } from "../mlflow/client";
 import type { MlflowReader, ModelSearch, ModelVersion } from "../mlflow/client";
 import type { ModelVersionKey } from "../support/model-version-key";
@@ -10,8 +10,8 @@ import { decide } from "./decision";
 /** What matters of a service for whom it may take over from. */
 export interface Readiness {
   readonly isReady: boolean;
-  /** Unix milliseconds. */
-  readonly createdAt: number;
+  /** When it was made, or stopped being Ready, or KServe last said why it is not: Unix milliseconds. */
+  readonly startedAt: number;
 }
 
 /** A tagged version that may take over from another one, and its service where there is one. */
@@ -20,15 +20,17 @@ export interface Successor {
   readonly service: Readiness | undefined;
 }
 
-/** Whether a service is Ready, and how old it is. */
+/** Whether a service is Ready, and since when it is starting where it is not. */
 export function readinessOf(live: LiveInferenceService): Readiness {
-  return { isReady: isReady(live), createdAt: Date.parse(live.metadata.creationTimestamp) };
+  const changedAt = Date.parse(conditionOf(live, "Ready")?.lastTransitionTime ?? "");
+  const createdAt = Date.parse(live.metadata.creationTimestamp);
+  return { isReady: isReady(live), startedAt: Number.isNaN(changedAt) ? createdAt : Math.max(createdAt, changedAt) };
 }
 
 /**
  * The version that a model's last Ready one is to wait for; undefined when it need not wait, because another one serves
- * already or none is starting. A service that did not become Ready within the time of a handover is not starting any
- * more: nobody waits for it.
+ * already or none is starting, be it for the first time or again. A service that did not become Ready within the time of a
+ * handover is not starting any more: nobody waits for it.
  *
  * @param successors the model's other versions that are tagged
  * @param now Unix milliseconds
@@ -40,7 +42,7 @@ export function awaitedSuccessor(
   handover: number,
 ): ModelVersion | undefined {
   if (successors.some(({ service }) => service?.isReady)) return undefined;
-  return successors.find(({ service }) => service === undefined || now - service.createdAt < handover)?.version;
+  return successors.find(({ service }) => service === undefined || now - service.startedAt < handover)?.version;
 }
 
 /**

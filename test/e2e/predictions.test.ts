@@ -198,8 +198,12 @@ describe("A tagged version", () => {
       expect(status.modelStatus?.lastFailureInfo).toMatchObject({ reason: "ModelLoadFailed", exitCode: 1 });
       expect(status.modelStatus?.lastFailureInfo?.message).toContain("Failed to fetch model. No model found in");
       const cause = expect.stringMatching(/^ModelLoadFailed: .*Failed to fetch model. No model found in/) as string;
-      const { line, listed } = await toldOf(name);
-      expect(line).toMatchObject({ level: 50, msg: "The model could not be loaded", model, version, cause });
+      // The module's watch hears of it a moment after we have asked.
+      const { line, listed } = await waitFor(`the module's word about ${name}`, async () => {
+        const told = await toldOf(name);
+        return told.line?.msg === "The model could not be loaded" ? told : undefined;
+      });
+      expect(line).toMatchObject({ level: 50, model, version, cause });
       expect(listed).toMatchObject({ status: "NotReady", message: cause });
       await scientist.deleteTag(model, version, tag);
     },

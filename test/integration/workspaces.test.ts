@@ -1,34 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { fixedAccess } from "../../capabilities/mlflow/access";
-import { createMlflowTransport } from "../../capabilities/mlflow/transport";
 import type { MlflowTransport } from "../../capabilities/mlflow/transport";
 import { startListener, uniqueModel } from "../support/listener-fixture";
+import { startMlflowWithWorkspaces } from "../support/mlflow-workspaces";
 import { waitFor } from "../support/waiting";
 import { keep, startMlflowForTest } from "../support/webhook-modes";
 
 /** Milliseconds after which the testbed's MLflow reads its list of webhooks anew. */
 const CACHED = 1_500;
-
-/** MLflow as `--enable-workspaces` has it, with calls in a workspace of it. */
-async function startMlflowWithWorkspaces(): Promise<{
-  readonly trackingUri: string;
-  readonly inWorkspace: (workspace?: string) => MlflowTransport;
-}> {
-  const { trackingUri } = await startMlflowForTest({ arguments: ["--enable-workspaces"] });
-  for (const name of ["team-a", "team-b"]) {
-    const response = await fetch(`${trackingUri}/api/3.0/mlflow/workspaces`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ name }),
-    });
-    expect([response.status, await response.text()]).toEqual([201, expect.any(String)]);
-  }
-  const inWorkspace = (workspace?: string): MlflowTransport =>
-    createMlflowTransport({ trackingUri, access: fixedAccess({ workspace, tls: {} }), deadline: 30_000 });
-  return { trackingUri, inWorkspace };
-}
 
 /** Registers version 1 of a model. */
 async function register(call: MlflowTransport, name: string): Promise<void> {

@@ -1,0 +1,28 @@
+import { describe, expect, it } from "vitest";
+import { liveService, modelVersion } from "../../test/support/unit/objects";
+import { awaitedSuccessor, readinessOf } from "./successors";
+
+const HANDOVER = 600_000;
+const version = modelVersion();
+
+/** A service made at 03:04:05 of 2026-01-02 with this condition since then. */
+const since = (status: string, lastTransitionTime: string): ReturnType<typeof readinessOf> =>
+  readinessOf(liveService(version, { status: { conditions: [{ type: "Ready", status, lastTransitionTime }] } }));
+
+describe("the version that a model's last Ready one is to wait for", () => {
+  const now = Date.parse("2026-01-02T12:00:00Z");
+
+  it.each([
+    ["was Ready until a minute ago", since("False", "2026-01-02T11:59:00Z"), version],
+    ["has not been Ready for hours", since("False", "2026-01-02T04:00:00Z"), undefined],
+    ["serves", since("True", "2026-01-02T11:59:00Z"), undefined],
+    ["has no service yet", undefined, version],
+  ])("is one that %s", (_, service, awaited) => {
+    expect(awaitedSuccessor([{ version, service }], now, HANDOVER)).toBe(awaited);
+  });
+
+  it("is one that was made a minute ago, and of which KServe says nothing", () => {
+    const service = readinessOf(liveService(version));
+    expect(awaitedSuccessor([{ version, service }], service.startedAt + 60_000, HANDOVER)).toBe(version);
+  });
+});
