@@ -105,18 +105,24 @@ export function isAwaiting(candidate: Confirmed, { wanted }: Fleet, time: number
   return awaitedSuccessor(successors, time, handover) !== undefined;
 }
 
-/** Those that are not served under their model's new name; a version is the new name of one at the most. */
-export function withoutRenamed<T extends Confirmed>(confirmed: readonly T[], { wanted }: Fleet): T[] {
+/**
+ * Those whose models are lost with them: neither served under the model's new name, nor followed by another version of the
+ * model, as in a swap. A tagged version stands for one of them at the most.
+ */
+export function withoutReplaced<T extends Confirmed>(confirmed: readonly T[], { wanted }: Fleet): T[] {
   const taken = new Set<ModelVersion>();
-  return confirmed.filter(one => {
-    const renamed = wanted.find(({ version }) => !taken.has(version) && isRenamed(one, version))?.version;
-    if (renamed !== undefined) taken.add(renamed);
-    return renamed === undefined;
-  });
+  const replacedBy = (isReplacement: (one: T, version: ModelVersion) => boolean) => (one: T) => {
+    const found = wanted.find(({ version }) => !taken.has(version) && isReplacement(one, version))?.version;
+    if (found !== undefined) taken.add(found);
+    return found !== undefined;
+  };
+  const isRenamedOne = replacedBy(isRenamed);
+  const isFollowed = replacedBy(({ key }, version) => version.model === key.model);
+  return confirmed.filter(one => !isRenamedOne(one)).filter(one => !isFollowed(one));
 }
 
 /** Whether a version is the candidate's under its model's new name: a rename leaves version, creation and run alone. */
-function isRenamed({ key, live, known, answer }: Confirmed, version: ModelVersion): boolean {
+export function isRenamed({ key, live, known, answer }: Confirmed, version: ModelVersion): boolean {
   return (
     answer === undefined &&
     version.version === key.version &&

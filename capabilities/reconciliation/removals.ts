@@ -18,7 +18,8 @@ import {
   isAwaiting,
   isNeverApplied,
   isSetBack,
-  withoutRenamed,
+  isRenamed,
+  withoutReplaced,
 } from "./removal-evidence";
 import type { Candidate, Confirmed, Fleet } from "./removal-evidence";
 import { awaitedSuccessor } from "./successors";
@@ -75,7 +76,7 @@ export interface RemovalOptions {
   readonly limits: RemovalLimits;
   readonly deployTagKey: string;
   readonly isForeign: IsForeign;
-  readonly mlflow: Pick<MlflowReader, "getModelVersion" | "getRun" | "getDefaultExperimentCreation">;
+  readonly mlflow: Pick<MlflowReader, "getModelVersion" | "getRun" | "getDefaultExperimentCreation" | "searchTagged">;
   /** The other versions of the model that are tagged, with their services, as they are now. */
   readonly siblings: (key: ModelVersionKey) => Promise<readonly Successor[]>;
   /** The workspace that MLflow is asked for; its default one when left out. */
@@ -136,6 +137,14 @@ export function createRemovals(options: RemovalOptions): Removals {
     // What this process saw while MLflow did not tell its registry takes nothing away from what is recorded.
     const isLess = own?.registryCreatedAt === undefined && own?.versionCreatedAt === recorded?.versionCreatedAt;
     return isLess ? recorded : (own ?? recorded);
+  };
+  /** The version of a service under its model's new name, with its service, where MLflow has it under another one now. */
+  const renamedOf = async (one: Confirmed): Promise<Successor[]> => {
+    const tagged = await mlflow.searchTagged(deployTagKey);
+    const renamed = tagged.find(version => isRenamed(one, version));
+    if (renamed === undefined) return [];
+    const ofNewName = await siblings({ model: renamed.model, version: "" });
+    return ofNewName.filter(({ version }) => version.version === renamed.version);
   };
   const hasRun = async ({ live }: Candidate): Promise<boolean> => {
     const runId = runIdOf(live.metadata);
@@ -208,7 +217,11 @@ export function createRemovals(options: RemovalOptions): Removals {
       if (doubt !== undefined) return { kind: "hold", reason: doubt };
       if (!(await isConfirmed(candidate.key, known, answer))) return { kind: "hold", reason: "left to the poll" };
       if (!isReady(candidate.live)) return { kind: "go" };
-      const starting = awaitedSuccessor(await siblings(candidate.key), wallClock(), limits.handover);
+      const successors = [
+        ...(await siblings(candidate.key)),
+        ...(answer === undefined ? await renamedOf({ ...candidate, answer, known }) : []),
+      ];
+      const starting = awaitedSuccessor(successors, wallClock(), limits.handover);
       return starting === undefined ? { kind: "go" } : { kind: "hold", reason: "successor is starting" };
     },
 
@@ -228,8 +241,7 @@ export function createRemovals(options: RemovalOptions): Removals {
       }
       const [registry, { confirmed, silent }] = await Promise.all([readRegistry(), confirm(candidates)]);
       const setBack = await findSetBack(confirmed, fleet, hasRun);
-      // A model that has another name now is not lost.
-      const losses = withoutRenamed(confirmed, fleet);
+      const losses = withoutReplaced(confirmed, fleet);
       // Of those without an answer nobody knows that they are to stay.
       const mass = isMass(losses.length + silent.size, fleet.size, silent.size > 0 ? undefined : losses[0]);
       const isVouchedFor = fleet.wanted.some(({ service }) => service !== undefined);

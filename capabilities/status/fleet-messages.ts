@@ -85,7 +85,7 @@ export function describeRollout(state: RolloutState): RolloutMessage | undefined
   if (outdated === 0 && rollingOut === 0) return undefined;
   return {
     level: "info",
-    message: `Rollout: ${outdated} services wait to be brought up to date`,
+    message: `Rollout: ${rollingOut} being brought up to date, ${outdated} still to come`,
     fields: { outdated, rolling_out: rollingOut },
   };
 }
@@ -113,7 +113,7 @@ export function describeNamesakes(namesakes: readonly Namesake[], namespace: str
   if (namesakes.length === 0) return undefined;
   const pairs = namesakes.map(({ inferenceService, beside }) => `${inferenceService} (here ${beside})`).sort();
   return (
-    `${namesakes.length} services carry the labels of tagged versions, and not the names that this module gives them: ` +
+    `Services with the labels of tagged versions, and not the names that this module gives them (${namesakes.length}): ` +
     `${namesOf(pairs)}. They are left alone and serve beside this module's. Move their callers, then delete them: kubectl delete ` +
     `inferenceservice -n ${namespace} NAME; or keep one for good: kubectl annotate inferenceservice -n ${namespace} NAME ` +
     `${MANAGEMENT_ANNOTATION}=released`

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { deployModels, nameOf, pollUntil } from "../support/deployed-models";
-import { uniqueModel } from "../support/listener-fixture";
+import { startListener, uniqueModel } from "../support/listener-fixture";
 import { followReady } from "../support/ready-services";
 
 // KServe may be busy with what other tests have deployed.
@@ -46,6 +46,20 @@ describe("a model that changes hands", () => {
     expect(secondsWithout()).toBe(0);
   });
 
+  it("by its next version, as all others at once, is no mass: the old ones go when the new ones are Ready", async () => {
+    const { keys, tag, namespace, registry } = await deployModels(3);
+    // A process that saw none of them before.
+    const fresh = await startListener({ namespace, settings: { DEPLOY_TAG_KEY: tag } });
+    for (const key of keys) {
+      await registry.register(key.model, "s3://models/next", { [tag]: "true" });
+      await registry.deleteTag(key, tag);
+    }
+    await fresh.listener.poll();
+    await pollUntil(fresh, "the old versions' end", ({ managed, held }) => managed === 3 && held === 0, TIMEOUT);
+    const messages = fresh.logged.map(({ message }) => message);
+    expect(messages.filter(message => message.startsWith("Mass deletion held"))).toEqual([]);
+  });
+
   it.each([1, 3])("by a new name is served throughout, of %i", async count => {
     const { keys, rightful, namespace, registry } = await deployModels(count);
     const [old] = keys;
@@ -56,8 +70,10 @@ describe("a model that changes hands", () => {
     await until(nameOf(old), TIMEOUT);
 
     await registry.renameModel(old.model, renamed.model);
+    // One that MLflow tries again about the former name, before anything has the new one.
+    expect((await rightful.deliver(old)).body).toMatchObject({ action: "held" });
     expect(await rightful.listener.poll()).toMatchObject({ created: 1, deleted: 0 });
-    await pollUntil(rightful, "the old name's end", ({ deleted }) => deleted === 1, TIMEOUT);
+    await pollUntil(rightful, "the old name's end", ({ managed }) => managed === count, TIMEOUT);
 
     await onlyOneLeft(nameOf(renamed), TIMEOUT);
     expect(secondsWithout()).toBe(0);
