@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { hasUnownedFields } from "../kserve/field-ownership";
-import { isManaged, recordedRunOf, registryRecordOf } from "../kserve/identity";
+import { isManaged, recordedRunOf } from "../kserve/identity";
 import type { InferenceServices } from "../kserve/inference-services";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { managementOf } from "../kserve/management";
@@ -24,8 +24,7 @@ import { describeFailure } from "./failures";
 import { explainHold } from "./hold-reason";
 import { beingDeleted, hasSameContent, isRace } from "./object-changes";
 import type { IsForeign } from "./ownership";
-import { isElsewhere } from "./provenance";
-import { createRegistryCreation } from "./registry-creation";
+import { createIsOfAnotherRegistry, createRegistryCreation } from "./registry-creation";
 import type { Removals } from "./removals";
 
 /** What was done about one model version. */
@@ -131,6 +130,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   /** What our last Apply left in the cluster, by name. */
   const settled = new BoundedCache<Settled>(SETTLED_CAPACITY);
   const registryCreatedAt = createRegistryCreation(mlflow);
+  const isOfAnotherRegistry = createIsOfAnotherRegistry(mlflow, workspace);
 
   const render = async (version: ModelVersion, live: LiveInferenceService | undefined): Promise<Wanted> => {
     const recorded = live === undefined ? {} : recordedRunOf(live.metadata);
@@ -155,15 +155,6 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   const compareWith = (live: LiveInferenceService, { object, storageUri }: Wanted): Comparison =>
     compare(live, object, storageUri, settled.get(live.metadata.name));
-
-  /** Whether a service was made for a version of the same name in another registry. Asks MLflow only where it may be. */
-  const isOfAnotherRegistry = async ({ metadata }: LiveInferenceService, version: ModelVersion): Promise<boolean> => {
-    const known = registryRecordOf(metadata);
-    if (known === undefined || [0, version.createdAt].includes(known.versionCreatedAt)) return false;
-    // Not what was read a minute ago: the address may lead elsewhere from one moment to the next.
-    const createdAt = await mlflow.getDefaultExperimentCreation().catch(() => undefined);
-    return isElsewhere(known, { createdAt, workspace });
-  };
 
   /** Applies an object, and takes away what admission once made of fields that it does not have any more. */
   const apply = async (wanted: Wanted, live: LiveInferenceService | undefined): Promise<LiveInferenceService> => {

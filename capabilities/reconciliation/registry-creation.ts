@@ -1,4 +1,7 @@
+import { registryRecordOf } from "../kserve/identity";
+import type { LiveInferenceService } from "../kserve/live-inference-service";
 import type { MlflowReader, ModelVersion } from "../mlflow/client";
+import { isElsewhere } from "./provenance";
 
 /** Milliseconds for which the registry's creation is not asked for again. */
 const LIFETIME = 60_000;
@@ -29,5 +32,22 @@ export function createRegistryCreation(
       last = { createdAt: read(version).catch(() => undefined), readAt: performance.now() };
     }
     return last.createdAt;
+  };
+}
+
+/**
+ * Tells whether a service was made for a version of the same name in another registry, or another workspace. The returned
+ * function asks MLflow only where that may be, and then not what was read a minute ago: the address may lead elsewhere from
+ * one moment to the next. Where MLflow does not tell, it is not so.
+ */
+export function createIsOfAnotherRegistry(
+  mlflow: Pick<MlflowReader, "getDefaultExperimentCreation">,
+  workspace: string | undefined,
+): (live: LiveInferenceService, version: ModelVersion) => Promise<boolean> {
+  return async ({ metadata }, version) => {
+    const known = registryRecordOf(metadata);
+    if (known === undefined || [0, version.createdAt].includes(known.versionCreatedAt)) return false;
+    const createdAt = await mlflow.getDefaultExperimentCreation().catch(() => undefined);
+    return isElsewhere(known, { createdAt, workspace });
   };
 }
