@@ -26,8 +26,10 @@ const IRIS = {
   ...{ name: "iris", version: "3", source: "models:/m-1", run_id: "0a", status: "READY", tags: [] },
   creation_timestamp: 1_700_000_000_123,
 };
+const missing = (reason: string): MlflowError =>
+  new MlflowError("refused", "404", "RESOURCE_DOES_NOT_EXIST", { facts: { reason } });
 const notFound = (): never => {
-  throw new MlflowError("refused", "not found", "RESOURCE_DOES_NOT_EXIST");
+  throw missing("Model Version (name=iris, version=3) not found");
 };
 
 describe("getModelVersion", () => {
@@ -65,6 +67,9 @@ describe("getModelVersion", () => {
   });
 
   it.each([
+    missing("User with username=mlflow-kserve not found"),
+    missing("Registered model permission with workspace=a, name=iris and username=b not found"),
+    missing(""),
     new MlflowError("unexpected", "500", "RESOURCE_DOES_NOT_EXIST"),
     new MlflowError("unauthorized", "403", "RESOURCE_DOES_NOT_EXIST"),
     new MlflowError("refused", "400", "INVALID_PARAMETER_VALUE"),

@@ -133,6 +133,15 @@ describe("an answer that cannot be relied on", () => {
     expect(error.message).toContain(`answered ${status} PERMISSION_DENIED: no; `);
   });
 
+  it("shows nothing of a secret in MLflow's own words, nor more of them than fit", async () => {
+    const message = `cannot reach postgresql://mlflow:geheim@db/mlflow with Bearer ${"g".repeat(20)}1 \u001b[31m${"x".repeat(5000)}`;
+    const server = await startFaultServer(json(401, { error_code: "UNAUTHENTICATED", message }));
+    const error = await rejectionOf(transportTo(server.url, `Bearer ${"g".repeat(20)}1`)(CALL));
+    expect(error.message).toContain("postgresql://***@db/mlflow");
+    expect(error.message).not.toMatch(/geheim|ggggg|\u001b/);
+    expect(error.message.length).toBeLessThan(1000);
+  });
+
   it("is refused when MLflow says so in its own format", async () => {
     const error = await failure(
       json(404, { error_code: "RESOURCE_DOES_NOT_EXIST", message: "Model Version not found" }),

@@ -79,6 +79,7 @@ export function createMlflowTransport(options: MlflowTransportOptions): MlflowTr
       method: call.method,
       headers: {
         accept: "application/json",
+        "accept-encoding": "identity",
         ...(authorization === undefined ? {} : { authorization }),
         ...(workspace === undefined ? {} : { [WORKSPACE_HEADER]: workspace }),
         ...(body === undefined
@@ -136,7 +137,8 @@ function interpret(answer: HttpAnswer, call: CallFacts, secrets: Secrets): unkno
   const json = parseJson(body);
   if (status === 200 && json !== undefined) return json;
   const failure = errorAnswer.safeParse(json);
-  const { error_code: code, message: reason } = failure.data ?? {};
+  const { error_code, message } = failure.data ?? {};
+  const [code, reason] = [error_code?.slice(0, EXCERPT), message && withoutSent(message, secrets)];
   const facts = { ...call, ...factsOf(answer, secrets), code, reason };
   const { kind, sentence } = refusalOf(facts);
   throw new MlflowError(kind, sentence, code, { facts });
@@ -146,7 +148,7 @@ function factsOf({ status, headers, body }: HttpAnswer, secrets: Secrets): Answe
   const { location } = headers;
   return {
     status,
-    contentType: headers["content-type"]?.split(";")[0]?.trim().toLowerCase(),
+    contentType: headers["content-type"]?.split(";")[0]?.trim().toLowerCase().slice(0, EXCERPT),
     size: body.length,
     excerpt: excerptOf(body, secrets),
     server: [headers.server ?? []].flat()[0],
@@ -165,8 +167,13 @@ function excerptOf(body: Buffer, secrets: Secrets): string {
     .replace(/<(style|script)\b.*?(<\/\1\s*>|$)|<!--.*?-->|<[^>]*>?/gis, " ")
     .replace(/\s+/g, " ")
     .trim();
+  return withoutSent(text, secrets).slice(0, EXCERPT);
+}
+
+/** A text without what we sent. */
+function withoutSent(text: string, secrets: Secrets): string {
   const sent = secrets.map(secret => secret?.replace(/^\S+ /, "") ?? "").filter(secret => secret !== "");
-  return sent.reduce((shown, secret) => shown.replaceAll(secret, "***"), text).slice(0, EXCERPT);
+  return sent.reduce((shown, secret) => shown.replaceAll(secret, "***"), text);
 }
 
 /** A sign-in page's address carries the state of the sign-in behind its question mark. */
