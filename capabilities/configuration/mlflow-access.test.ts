@@ -47,6 +47,11 @@ describe("MLflow's credentials", () => {
     expect(problemsOf(variables as Record<string, string>)).not.toContain("geheim");
   });
 
+  it("of an empty file are told to be none", () => {
+    const problems = problemsOf({ MLFLOW_TRACKING_CLIENT_CERT_PATH: "/empty.pem" }, { "/empty.pem": "\n" });
+    expect(problems).toContain("MLFLOW_TRACKING_CLIENT_CERT_PATH names an empty file");
+  });
+
   it("in the address need no others", () => {
     const address = { MLFLOW_KSERVE_MLFLOW_TRACKING_URI: "http://ada:geheim@mlflow", MLFLOW_TRACKING_USERNAME: "ada" };
     expect(access(address).authorization).toBeUndefined();

@@ -150,6 +150,8 @@ function certificatesProblem(text: string): string | undefined {
 }
 
 function clientCertificateProblem(text: string): string | undefined {
+  // Node takes an empty text for none at all.
+  if (text.trim() === "") return "names an empty file; give one with a certificate and its key (PEM)";
   try {
     createSecureContext({ cert: text, key: text });
     return undefined;

@@ -21,6 +21,11 @@ describe("proxyFor", () => {
     ["socks5h://user:geheim@gateway:1080", /^HTTPS_PROXY names a proxy of the kind socks5h, and only HTTP proxies/],
     ["http://user:geheim@", /^HTTPS_PROXY is no URL of a proxy; give http:..host:port, with user:password@/],
     ["user:geheim@gateway:port", /^HTTPS_PROXY is no URL of a proxy; give/],
+    [
+      "http://admin:1234#geheim@proxy:3128",
+      /^HTTPS_PROXY has something behind host and port; give .* as %2F %3F or %23$/,
+    ],
+    ["http://gateway:0", /^HTTPS_PROXY is no URL of a proxy/],
     ["http://user:100%geheim@gateway:3128", /^HTTPS_PROXY has a percent sign .* write it as %25$/],
   ])("refuses %s with the cure, and without showing it", (value, problem) => {
     const { message } = thrownBy(() => proxyFor(MLFLOW, { HTTPS_PROXY: value }));

@@ -1,14 +1,14 @@
 import http from "node:http";
 import https from "node:https";
-import { HttpsProxyAgent } from "hpagent";
 import type { HttpRequest } from "../support/http-client";
+import { TunnelAgent } from "../support/tunnel-agent";
 import type { MlflowAccess, MlflowProxy } from "./access";
 
 /** How a call of MLflow gets there. */
 export type Route = Pick<HttpRequest, "agent" | "proxy">;
 
-/** Milliseconds without a byte after which a proxy's tunnel counts as dead. */
-const IDLE_TIMEOUT = 60_000;
+/** Milliseconds that a proxy may take to open a tunnel; a call that waits for it has its own deadline. */
+const TUNNEL_TIMEOUT = 10_000;
 
 /**
  * Over plain HTTP every call gets a fresh connection: MLflow's server writes an answer in two pieces, and on a kept
@@ -45,9 +45,7 @@ function routeTo(base: URL, { tls, proxy }: MlflowAccess, freshConnections: bool
   const proxyUrl = proxy === undefined ? undefined : new URL(proxy.url);
   if (base.protocol === "https:") {
     if (proxyUrl === undefined) return { agent: new https.Agent(secure) };
-    const { ca, ...rest } = trust;
-    const proxyRequestOptions = { ...rest, ...(ca === undefined ? {} : { ca: [ca] }) };
-    return { agent: new HttpsProxyAgent({ ...secure, proxy: proxyUrl, proxyRequestOptions, timeout: IDLE_TIMEOUT }) };
+    return { agent: new TunnelAgent({ ...secure, proxy: proxyUrl, proxyTrust: trust, openWithin: TUNNEL_TIMEOUT }) };
   }
   const agent =
     proxyUrl?.protocol === "https:"

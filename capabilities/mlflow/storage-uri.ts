@@ -231,9 +231,10 @@ function sentence(source: string, cause: string, cure: string): string {
   return `The version's source ${printable(source)} ${cause}: ${cure}`;
 }
 
-/** A URI for a message: on one line, not too long, without user, password and query (which may be a signature). */
+/** A URI for a message: on one line, not too long, without user, password and query (which may be a signature). What
+ * stands before the @ of Azure's is the container. */
 function printable(uri: string): string {
-  const bare = uri.replace(/:\/\/[^/?#]*@/, "://…@").replace(/[?#].*$/s, "?…");
+  const bare = uri.replace(/^((?!(?:wasb|abfs)s?:)[^/?#]*:\/\/)[^/?#]*@/i, "$1…@").replace(/[?#].*$/s, "?…");
   return JSON.stringify(bare.length > 200 ? `${bare.slice(0, 200)}…` : bare).replace(
     /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
     "…",

@@ -118,9 +118,7 @@ function unreachable(error: NoAnswerError, facts: CallFacts): MlflowError {
           ` through the proxy ${proxy}`,
           `check that the proxy runs, takes us and lets us reach ${host}, or add ${host} to NO_PROXY to call MLflow directly`,
         ];
-  // hpagent's words for a tunnel that is refused.
-  const cause = error.message.replace(/Bad response: (\d+)$/, "the proxy answered CONNECT with $1");
-  const message = `MLflow cannot be reached${way}: ${cause}; ${cure}`;
+  const message = `MLflow cannot be reached${way}: ${error.message}; ${cure}`;
   return new MlflowError("unreachable", message, undefined, {
     cause: error,
     facts: { ...facts, timedOut: error.timedOut },

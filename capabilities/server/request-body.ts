@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import { GatheredBytes } from "../support/gathered-bytes";
 import { busyAnswer, errorAnswer } from "./answers";
 import type { JsonAnswer } from "./answers";
 
@@ -34,16 +35,7 @@ export function createBodyReader(maximumTotalSize = MAXIMUM_TOTAL_SIZE): (reques
   return request => {
     let size = 0;
     const read = (resolve: (body: Buffer) => void, reject: (error: BodyError) => void): void => {
-      // In one piece: kept apart, each byte that comes as a chunk of its own would hold on to the block that it was read into.
-      let body = Buffer.alloc(0);
-      const take = (chunk: Buffer, from: number): void => {
-        if (from + chunk.length > body.length) {
-          const larger = Buffer.allocUnsafeSlow(Math.max(from + chunk.length, 2 * body.length));
-          body.copy(larger, 0, 0, from);
-          body = larger;
-        }
-        chunk.copy(body, from);
-      };
+      const body = new GatheredBytes();
       const refuse = (answer: JsonAnswer): void => {
         request.pause();
         reject(new BodyError(answer));
@@ -53,10 +45,10 @@ export function createBodyReader(maximumTotalSize = MAXIMUM_TOTAL_SIZE): (reques
         total += chunk.length;
         if (size > MAXIMUM_BODY_SIZE) refuse(tooLarge());
         else if (total > maximumTotalSize) refuse(busyAnswer(503, "too many bodies are being received; try again", 1));
-        else take(chunk, size - chunk.length);
+        else body.add(chunk);
       });
       request.on("end", () => {
-        resolve(body.subarray(0, size));
+        resolve(body.whole());
       });
       request.on("error", () => {
         reject(new BodyError(errorAnswer(400, "the body was cut off")));

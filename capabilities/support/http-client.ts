@@ -4,6 +4,7 @@ import type { IncomingMessage } from "node:http";
 import { isIP } from "node:net";
 import { messageOf } from "../observability/logging";
 import { basicAuthorization } from "./basic-authorization";
+import { GatheredBytes } from "./gathered-bytes";
 
 export interface HttpRequest {
   readonly url: URL;
@@ -102,19 +103,17 @@ function sendOnce(request: HttpRequest): Promise<HttpAnswer> {
   sent.on("error", fail);
   sent.on("response", (answer: IncomingMessage) => {
     answered = true;
-    const chunks: Buffer[] = [];
-    let size = 0;
+    const received = new GatheredBytes();
     answer.on("data", (chunk: Buffer) => {
-      chunks.push(chunk);
-      size += chunk.length;
-      if (size > maximumBodySize) {
+      received.add(chunk);
+      if (received.length > maximumBodySize) {
         sent.destroy(new NoAnswerError(`${where}: the answer is larger than ${maximumBodySize} bytes`));
       }
     });
     answer.on("error", fail);
     answer.on("end", () => {
       clearTimeout(timer);
-      resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: Buffer.concat(chunks, size) });
+      resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: received.whole() });
     });
   });
   sent.end(body);

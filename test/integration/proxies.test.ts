@@ -191,7 +191,7 @@ describe("with a proxy that wants a user and password", () => {
       `MLflow cannot be reached through the proxy ${shown} (all_proxy): GET https://127.0.0.1:9/`,
     );
     expect(tunnel).toMatch(
-      /the proxy answered CONNECT with 407; check that the proxy runs, takes us and lets us reach 127/,
+      /the proxy answered CONNECT with 407: it wants a user and password in its URL; check that the proxy runs, takes us and lets us reach 127/,
     );
     const gone = await told(inject("mlflowTrackingUri"), { HTTP_PROXY: "http://user:geheim@127.0.0.1:9" });
     expect(gone).toMatch(
