@@ -7,7 +7,7 @@ import type { MlflowAccess } from "../mlflow/access";
 import { allowedStorageUriProblem, storageUriBaseProblem } from "../mlflow/storage-uri";
 import { messageOf } from "../observability/logging";
 import { readMlflowAccess } from "./mlflow-access";
-import { parseSettings, SETTINGS_PREFIX, SettingsError } from "./settings";
+import { collect, parseSettings, SETTINGS_PREFIX, SettingsError } from "./settings";
 import type { Settings, SettingsProblem, Variables } from "./settings";
 
 const TEMPLATE_SETTING = `${SETTINGS_PREFIX}INFERENCE_SERVICE_TEMPLATE`;
@@ -48,16 +48,6 @@ export function readConfiguration(environment: Variables, found: readonly Settin
     throw new SettingsError(problems);
   }
   return { settings, template, mlflowAccess };
-}
-
-function collect<T>(problems: SettingsProblem[], read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (!(error instanceof SettingsError)) throw error;
-    problems.push(...error.problems);
-    return undefined;
-  }
 }
 
 /** The template that the setting names: the YAML itself (it has more than one line), a file, or the built-in one. */

@@ -5,7 +5,7 @@ import { SERVICE_ACCOUNT_TOKEN_FILE } from "../kubernetes/installation-id";
 import type { MlflowAccess, MlflowProxy } from "../mlflow/access";
 import { messageOf } from "../observability/logging";
 import { PROXY_VARIABLES, proxyFor } from "./mlflow-proxy";
-import { SETTINGS_PREFIX, SettingsError } from "./settings";
+import { collect, SETTINGS_PREFIX, SettingsError } from "./settings";
 import type { SettingsProblem, Variables } from "./settings";
 
 const NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -112,13 +112,7 @@ function proxyOf(variables: Variables, problems: SettingsProblem[]): MlflowProxy
   const trackingUri = variables[TRACKING_URI] ?? "";
   // What is wrong with the address is told of where it is read.
   if (!URL.canParse(trackingUri)) return undefined;
-  try {
-    return proxyFor(new URL(trackingUri), variables);
-  } catch (error) {
-    if (!(error instanceof SettingsError)) throw error;
-    problems.push(...error.problems);
-    return undefined;
-  }
+  return collect(problems, () => proxyFor(new URL(trackingUri), variables));
 }
 
 /** Whether an address has a user in it. */

@@ -41,7 +41,7 @@ function lookUp(name: string, variables: Variables): { name: string; value: stri
 function problemOf(url: string): string | undefined {
   const form = "give http://host:port, with user:password@ before the host where the proxy wants them";
   if (!URL.canParse(url)) return `is no URL of a proxy; ${form}`;
-  const { protocol, hostname, username, password, pathname, search, hash, port } = new URL(url);
+  const { protocol, username, password, pathname, search, hash, port } = new URL(url);
   // What a password with such a character looks like.
   if (pathname.length > 1 || search !== "" || hash !== "") {
     return `has something behind host and port; ${form}, a / ? or # in them as %2F %3F or %23`;
@@ -50,7 +50,6 @@ function problemOf(url: string): string | undefined {
   if (protocol !== "http:" && protocol !== "https:") {
     return `names a proxy of the kind ${protocol.slice(0, -1)}, and only HTTP proxies are supported; ${form}`;
   }
-  if (hostname === "") return `has no host; ${form}`;
   try {
     decodeURIComponent(username + password);
     return undefined;

@@ -30,6 +30,17 @@ export class SettingsError extends Error {
   }
 }
 
+/** What a reading gives; undefined when it throws a SettingsError, whose problems are added to those that are known. */
+export function collect<T>(problems: SettingsProblem[], read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    problems.push(...error.problems);
+    return undefined;
+  }
+}
+
 /**
  * Reads the settings from variables. An empty one counts as not set.
  *

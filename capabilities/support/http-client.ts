@@ -73,12 +73,11 @@ function sendOnce(request: HttpRequest): Promise<HttpAnswer> {
   let sent: http.ClientRequest;
   let answered = false;
   try {
-    const options = { method, agent, headers: { ...headers } };
     sent =
       proxy === undefined
-        ? client.request(url, options)
+        ? client.request(url, { method, headers: { ...headers }, agent })
         : client.request(proxy.origin, {
-            ...{ ...options, path: url.href, servername: serverName(proxy) },
+            ...{ method, agent, path: url.href, servername: serverName(proxy) },
             headers: { ...headers, ...headersFor(url, proxy) },
           });
   } catch (error) {
