@@ -14,6 +14,7 @@ import { createBatchingReader } from "./mlflow/batching-reader";
 import { createMlflowReader } from "./mlflow/client";
 import { createMlflowTransport } from "./mlflow/transport";
 import type { MlflowTransport } from "./mlflow/transport";
+import { createVersionTags } from "./mlflow/version-tags";
 import { createWebhookKeeper } from "./mlflow/webhook-keeper";
 import type { WebhookKeeper } from "./mlflow/webhook-keeper";
 import { createWebhookRemoval } from "./mlflow/webhook-removal";
@@ -40,6 +41,7 @@ import type { Outcome } from "./reconciliation/reconciler";
 import { createReconcileQueue } from "./reconcile-queue";
 import { createElsewhereReporter } from "./status/elsewhere-reporting";
 import { createFleetReporter, fleetCounts } from "./status/fleet-reporting";
+import { createPublishing } from "./status/publishing";
 import { createReporter } from "./status/reporting";
 import { createSiblingSearch } from "./reconciliation/successors";
 import { createTemplateRollout } from "./reconciliation/template-rollout";
@@ -112,8 +114,9 @@ export function createListener(options: ListenerOptions): Listener {
   const reader = createMlflowReader(transportWith(MLFLOW_DEADLINE, false));
   const mlflow = createBatchingReader(reader, deployTagKey);
   const namespace = settings.KUBE_NAMESPACE;
+  const startLimit = settings.ROLLOUT_DEADLINE_MINUTES * MINUTE;
   const { services, disputedIn } = rememberDisputes(
-    countServices(createInferenceServices(apiServer, namespace), metrics),
+    countServices(createInferenceServices(apiServer, namespace), metrics, startLimit),
   );
   const workspace = workspaceRecorded(access.current().workspace);
   const isForeign = createIsForeign(settings.ADOPT_SERVICES);
@@ -150,12 +153,27 @@ export function createListener(options: ListenerOptions): Listener {
   });
   const rolloutOptions = {
     maximumUnavailable: settings.ROLLOUT_MAX_UNAVAILABLE,
-    deadline: settings.ROLLOUT_DEADLINE_MINUTES * MINUTE,
+    deadline: startLimit,
     dryRun: settings.ROLLOUT_DRY_RUN,
   };
   const rollout = createTemplateRollout(rolloutOptions);
   const record = createEventRecorder(apiServer, namespace, log);
   const reporter = createReporter(namespace, record, log);
+  const publishing = createPublishing({
+    apiServer,
+    mlflow,
+    tags: createVersionTags(transportWith(MLFLOW_DEADLINE, false)),
+    namespace,
+    startLimit,
+    deployTagKey,
+    statusTags: settings.STATUS_TAGS,
+    statusTagPrefix: settings.STATUS_TAG_PREFIX,
+    servingUrl: settings.SERVING_URL,
+    kserveNamespace: settings.KSERVE_NAMESPACE,
+    failureOf: reporter.failureOf,
+    metrics,
+    log,
+  });
   const fleetReporter = createFleetReporter(namespace, record, log);
   const formerNamespaces = createFormerNamespaces({
     listElsewhere: where => servicesElsewhere(apiServer, where),
@@ -169,16 +187,24 @@ export function createListener(options: ListenerOptions): Listener {
     report: createElsewhereReporter({ namespace, record, log, metrics }),
     log,
   });
-  const queue = createReconcileQueue({ reconciler, reporter, disputedIn, metrics, log });
+  const queue = createReconcileQueue({ reconciler, reporter, publishing, disputedIn, metrics, log });
   const reconcileFor =
     (cause: Cause) =>
     (key: ModelVersionKey): Promise<Outcome> =>
-      queue.reconcile(key, cause);
-  const reconcileForDelivery = reconcileFor("delivery");
-  const laggingReads = createLaggingReads({ reconcile: reconcileForDelivery, log, onEnd: metrics.laggingRead });
-  const reconcileDelivered = async (key: ModelVersionKey, told: ToldTag | undefined): Promise<Outcome> => {
-    const outcome = await reconcileForDelivery(key);
-    if (told !== undefined) laggingReads.compare(key, told, outcome.deployTag);
+      queue.reconcile(key, { cause });
+  const laggingReads = createLaggingReads({
+    reconcile: reconcileFor("delivery"),
+    deployTagKey,
+    log,
+    onEnd: metrics.laggingRead,
+  });
+  const reconcileDelivered = async (
+    key: ModelVersionKey,
+    told: ToldTag | undefined,
+    deliveryId: string,
+  ): Promise<Outcome> => {
+    const outcome = await queue.reconcile(key, { cause: "delivery", deliveryId });
+    if (told !== undefined) laggingReads.compare(key, told, outcome.version?.tags.get(deployTagKey));
     return outcome;
   };
   const fixed = settings.MLFLOW_WEBHOOK_SECRET;
@@ -196,13 +222,14 @@ export function createListener(options: ListenerOptions): Listener {
     removals,
     reporter,
     deployTagKey,
+    startLimit,
   };
   const {
     poll,
     start: startPolling,
     stop: stopPolling,
   } = createPolling({
-    resync: () => resync({ ...comparison, rollout }),
+    resync: () => publishing.during(() => resync({ ...comparison, rollout })),
     onResynced(resynced, at) {
       lastSuccessfulPoll = at;
       metrics.pollSucceeded(at);
@@ -246,7 +273,10 @@ export function createListener(options: ListenerOptions): Listener {
       host: settings.APP_HOST,
       port: settings.APP_PORT,
       operationsPort: settings.OPERATIONS_PORT,
-      routes: createRoutes({ deliveries, health, services, status, metrics, isReady: options.isReady }),
+      routes: createRoutes({
+        ...{ deliveries, health, services, status, metrics, isReady: options.isReady },
+        stateOf: publishing.stateOf,
+      }),
       log,
       tls: certFile !== undefined && keyFile !== undefined ? createTlsOptions({ certFile, keyFile, log }) : undefined,
     });
@@ -291,12 +321,17 @@ export function createListener(options: ListenerOptions): Listener {
     observer: createObserver({
       reconcile: reconcileFor("watch"),
       log,
+      onSeen: publishing.serviceSeen,
+      onGone: publishing.serviceGone,
       onFirstReady: metrics.tagToReady,
       record,
       isDisputed: queue.isDisputed,
     }),
 
-    idle: () => queue.idle(),
+    async idle() {
+      await queue.idle();
+      await publishing.idle();
+    },
 
     async stop() {
       secret?.stop();
@@ -305,6 +340,7 @@ export function createListener(options: ListenerOptions): Listener {
       await Promise.all([stopPolling(), keeper?.stop(), webhookRemoval?.stop(), server?.close()]);
       await formerNamespaces.idle();
       await queue.idle();
+      await publishing.stop();
     },
   };
 }

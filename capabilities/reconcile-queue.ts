@@ -3,12 +3,13 @@ import { messageOf } from "./observability/logging";
 import type { Log } from "./observability/logging";
 import type { Metrics } from "./observability/metrics";
 import type { DisputedField } from "./kserve/disputed-fields";
-import { strongerCause } from "./reconciliation/cause";
-import type { Cause } from "./reconciliation/cause";
+import { strongerWake } from "./reconciliation/cause";
+import type { Wake } from "./reconciliation/cause";
 import { createDisagreements } from "./reconciliation/disagreements";
 import type { DisagreementOptions } from "./reconciliation/disagreements";
 import { createKeyedQueue } from "./reconciliation/keyed-queue";
 import type { Outcome, Reconciler } from "./reconciliation/reconciler";
+import type { Publishing } from "./status/publishing";
 import type { Reporter } from "./status/reporting";
 import { formatKey } from "./support/model-version-key";
 import type { ModelVersionKey } from "./support/model-version-key";
@@ -39,6 +40,7 @@ const DISAGREEMENTS: DisagreementOptions = {
 export interface ReconcileQueueOptions {
   readonly reconciler: Pick<Reconciler, "act">;
   readonly reporter: Pick<Reporter, "done" | "disputed" | "failed">;
+  readonly publishing: Pick<Publishing, "reconciled" | "failed">;
   /** What others set last in a service that was changed against us. */
   readonly disputedIn: (inferenceService: string) => readonly DisputedField[];
   readonly metrics: Metrics;
@@ -48,7 +50,7 @@ export interface ReconcileQueueOptions {
 /** Where every reconcile goes through, whoever asks for it, and where what came of it is told. */
 export interface ReconcileQueue {
   /** Reconciles one version, and answers when that is done. What failed is told before the promise rejects. */
-  readonly reconcile: (key: ModelVersionKey, cause: Cause) => Promise<Outcome>;
+  readonly reconcile: (key: ModelVersionKey, wake: Wake) => Promise<Outcome>;
   /** Whether others are known to change this version's service again and again. */
   readonly isDisputed: (key: ModelVersionKey) => boolean;
   /** Resolves when no work is under way, second looks included. */
@@ -56,33 +58,36 @@ export interface ReconcileQueue {
 }
 
 export function createReconcileQueue(options: ReconcileQueueOptions): ReconcileQueue {
-  const { reconciler, reporter, disputedIn, metrics, log } = options;
+  const { reconciler, reporter, publishing, disputedIn, metrics, log } = options;
   const disagreements = createDisagreements(DISAGREEMENTS);
-  const report = (key: ModelVersionKey, cause: Cause, outcome: Outcome): void => {
+  const report = (key: ModelVersionKey, wake: Wake, outcome: Outcome): void => {
+    const { cause } = wake;
     const { action, inferenceService } = outcome;
     const id = formatKey(key);
     if (cause !== "delivery" && disagreements.isTold(id)) {
       log.debug({ ...key, inference_service: inferenceService, action }, "InferenceService put right once more");
-    } else reporter.done(key, outcome);
+    } else reporter.done(key, outcome, wake);
     const isCorrection = (action === "created" || action === "updated") && cause !== "delivery";
     if (isCorrection && disagreements.corrected(id, cause === "watch")) {
       reporter.disputed(key, outcome, DISAGREEMENTS.tellAfter, disputedIn(inferenceService));
     }
   };
-  const queue = createKeyedQueue<ModelVersionKey, Outcome, Cause>({
+  const queue = createKeyedQueue<ModelVersionKey, Outcome, Wake>({
     identity: formatKey,
     concurrency: CONCURRENCY,
     confirmWithin: SECOND_LOOK_WITHIN,
-    merge: strongerCause,
+    merge: strongerWake,
     // Only a reaction to others can go round and round; a delivery and the poll never wait.
-    holdBack: (key, cause) => (cause === "watch" ? disagreements.holdBack(formatKey(key)) : 0),
-    work: async (key, cause) => {
+    holdBack: (key, { cause }) => (cause === "watch" ? disagreements.holdBack(formatKey(key)) : 0),
+    work: async (key, wake) => {
       try {
-        const acted = await countOperation(reconciler.act(key, cause), metrics);
-        report(key, cause, acted.outcome);
+        const acted = await countOperation(reconciler.act(key, wake.cause), metrics);
+        report(key, wake, acted.outcome);
+        publishing.reconciled(key, acted.outcome);
         return { result: acted.outcome, confirm: acted.confirm };
       } catch (error) {
         reporter.failed(key, error);
+        publishing.failed(key);
         throw error;
       }
     },
@@ -95,7 +100,7 @@ export function createReconcileQueue(options: ReconcileQueueOptions): ReconcileQ
   });
   metrics.observeQueue(() => queue.depth);
   return {
-    reconcile: (key, cause) => queue.run(key, cause),
+    reconcile: (key, wake) => queue.run(key, wake),
     isDisputed: key => disagreements.isTold(formatKey(key)),
     idle: () => queue.idle(),
   };

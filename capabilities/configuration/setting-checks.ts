@@ -63,6 +63,23 @@ export function word<Word extends string>(...words: readonly [Word, ...Word[]]) 
     .transform(value => value.toLowerCase() as Word);
 }
 
+/** Variables of an address with variables. */
+export const URL_VARIABLES = ["name", "namespace", "model_name", "model_version"];
+
+/** Which address of a service people use: KServe's, or one with variables in two braces. */
+export const servingUrl = z.string().refine(
+  value => {
+    if (["auto", "external", "internal"].includes(value)) return true;
+    const filled = value.replace(/\{\{ *(\w+) *\}\}/g, (whole, name: string) =>
+      URL_VARIABLES.includes(name) ? name : whole,
+    );
+    return /^https?:\/\//i.test(value) && URL.canParse(filled) && !/[{}]/.test(filled);
+  },
+  {
+    error: `is neither auto, external nor internal, nor an http:// or https:// URL with ${URL_VARIABLES.map(name => `{{${name}}}`).join(", ")}`,
+  },
+);
+
 export const quantity = z.string().refine(value => (parseQuantity(value) ?? -1) > 0, {
   error: "is not a positive Kubernetes quantity; write it like 500m, 2, 512Mi or 4Gi",
 });

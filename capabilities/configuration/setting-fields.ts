@@ -9,6 +9,7 @@ import {
   minutes,
   namespaces,
   quantity,
+  servingUrl,
   wholeNumber,
   word,
 } from "./setting-checks";
@@ -164,6 +165,28 @@ export const settingsSchema = z.object({
     .regex(/^[^"'`\\]{1,250}$/, { error: "must be 1 to 250 characters without quotes and backslashes" })
     .prefault("deploy")
     .meta({ description: "Key of the model version tag that deploys." }),
+  STATUS_TAGS: flag.prefault("true").meta({
+    description:
+      "true: tags on each version in MLflow say how it is served: serving (the state), serving.url and serving.cause. false: none are written, and those that were are taken away.",
+  }),
+  STATUS_TAG_PREFIX: z
+    .string()
+    .regex(/^[A-Za-z0-9_][\w. -]{0,99}$/, {
+      error:
+        "must be 1 to 100 letters, digits, underscores, dots, dashes and spaces, and begin with one of the first three",
+    })
+    .prefault("serving")
+    .meta({
+      description:
+        "Key of the tag with the state, and what the keys of the others begin with. Each installation that serves from one MLflow needs one of its own.",
+    }),
+  SERVING_URL: servingUrl.prefault("auto").meta({
+    description:
+      "Which address of a service is shown. external: KServe's status.url. internal: its address in the cluster. auto: the external one where KServe makes ingresses and its ingressDomain is not the example.com that it comes with, else the internal one. Or a URL like https://models.example.com/{{namespace}}/{{name}}, with the variables name, namespace, model_name and model_version.",
+  }),
+  KSERVE_NAMESPACE: dnsLabel.prefault("kserve").meta({
+    description: "Namespace of KServe's controller and configuration, which SERVING_URL=auto reads.",
+  }),
   KUBE_IN_CLUSTER: flag.optional().meta({
     description: "Accepted for compatibility and not used: the cluster is found as Pepr finds it.",
   }),

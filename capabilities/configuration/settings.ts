@@ -97,6 +97,17 @@ function combinationProblems(values: Readonly<Record<string, unknown>>): Setting
       message: "is not set; HTTPS needs both TLS_CERT_FILE and TLS_KEY_FILE, HTTP neither",
     });
   }
+  const { STATUS_TAG_PREFIX: prefix, DEPLOY_TAG_KEY: deployTagKey } = values;
+  if (
+    typeof deployTagKey === "string" &&
+    [prefix, `${String(prefix)}.url`, `${String(prefix)}.cause`].includes(deployTagKey)
+  ) {
+    problems.push({
+      name: `${SETTINGS_PREFIX}STATUS_TAG_PREFIX`,
+      value: String(prefix),
+      message: "leads to the key that is DEPLOY_TAG_KEY as well, which people write; take another one, like serving",
+    });
+  }
   const { OPERATIONS_PORT: operationsPort } = values;
   if (typeof operationsPort === "number" && operationsPort !== 0 && operationsPort === values.APP_PORT) {
     problems.push({

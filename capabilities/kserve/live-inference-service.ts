@@ -32,6 +32,8 @@ export const liveSchema = z.object({
   status: z
     .object({
       url: z.string().optional(),
+      /** Where the cluster itself reaches it. */
+      address: z.object({ url: z.string().optional() }).optional().catch(undefined),
       conditions: z
         .array(
           z.object({

@@ -19,3 +19,10 @@ export function managementOf({ annotations }: Pick<IdentityMetadata, "annotation
   if (value === "") return "managed";
   return value === "released" ? "released" : "paused";
 }
+
+/** Why nothing is done about a service that is not `managed`, and how to have it otherwise. */
+export function explainManagement(management: Exclude<Management, "managed">): string {
+  return management === "paused"
+    ? "a person has paused the service (annotation mlflow.management=paused): take the annotation off to have it follow MLflow again"
+    : "the service was handed over to people (annotation mlflow.management=released): delete it to have the version served from MLflow again";
+}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { liveService } from "../../test/support/unit/objects";
-import { causeOf, hasFailedToLoad, isRolledOut, isStarting, stateOf } from "./service-state";
+import { causeOf, hasFailedToLoad, isRolledOut, isStarting, stateOf, stateSince } from "./service-state";
 
 const READY = { type: "Ready", status: "True", message: "" };
 const NOT_READY = { type: "Ready", status: "False", message: "Deployment does not have minimum availability." };
@@ -31,24 +31,46 @@ const unsupported = (ready: object = { type: "Ready", status: "Unknown" }): Retu
 
 const LOG = "kubectl logs -n models -l serving.kserve.io/inferenceservice=mlflow-iris-v3 --all-containers";
 
+/** Milliseconds. */
+const LIMIT = 900_000;
+
 describe("stateOf", () => {
   it.each([
     ["Ready", service(READY)],
-    ["NotReady", service(NOT_READY)],
-    ["Pending", service()],
-    ["Pending", service({ type: "Ready", status: "Unknown" })],
-    ["NotReady", unsupported()],
-    ["Deleting", liveService(undefined, { metadata: { deletionTimestamp: "2026-01-02T03:04:05Z" } })],
+    ["Starting", service(NOT_READY)],
+    ["Starting", service()],
+    ["Starting", service({ type: "Ready", status: "Unknown" })],
+    ["Failed", unsupported()],
+    ["Failed", failed()],
+    ["Stopping", liveService(undefined, { metadata: { deletionTimestamp: "2026-01-02T03:04:05Z" } })],
   ])("is %s", (expected, live) => {
-    expect(stateOf(live)).toBe(expected);
+    expect(stateOf(live, LIMIT, Date.parse(live.metadata.creationTimestamp))).toBe(expected);
+  });
+
+  it.each([
+    [
+      "since it stopped being Ready",
+      service({ ...NOT_READY, lastTransitionTime: "2026-01-02T04:00:00Z" }),
+      "2026-01-02T04:00:00Z",
+    ],
+    ["since it was made, when nobody says anything", service(), "2026-01-02T03:04:05Z"],
+  ])("is Failed after the limit, %s", (_, live, since) => {
+    const end = Date.parse(since) + LIMIT;
+    expect([stateOf(live, LIMIT, end), stateOf(live, LIMIT, end + 1)]).toEqual(["Starting", "Failed"]);
+    expect(stateSince(live)).toBe(Date.parse(since));
   });
 });
 
 describe("causeOf", () => {
   it.each([
     ["nothing for a service that is Ready", service(READY), undefined],
-    ["nothing when nobody has said anything", service(), undefined],
-    ["nothing when Ready has no message", service({ ...NOT_READY, message: "" }, NO_PREDICTOR), undefined],
+    ["that KServe has not said anything", service(), expect.stringContaining("KServe has said nothing") as string],
+    ["nothing when Ready has a reason alone", service({ ...NOT_READY, message: "", reason: "X" }), undefined],
+    [
+      "what is wrong with a new form, while the former serves",
+      unsupported(READY),
+      expect.stringMatching(/^It serves in its former form; .*NoSupportingRuntime/) as string,
+    ],
     ["KServe's message", service({ ...NOT_READY, message: "Ingress not created" }), "Ingress not created"],
     [
       "where the log is when the predictor does not run",
@@ -142,6 +164,6 @@ describe("hasFailedToLoad", () => {
     expect(hasFailedToLoad(service(NOT_READY))).toBe(false);
     const strange = liveService(undefined, { status: { conditions: [NOT_READY], modelStatus: "strange" } });
     expect(hasFailedToLoad(strange)).toBe(false);
-    expect(stateOf(strange)).toBe("NotReady");
+    expect(stateOf(strange, LIMIT, Date.parse(strange.metadata.creationTimestamp))).toBe("Starting");
   });
 });

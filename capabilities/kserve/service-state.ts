@@ -2,18 +2,33 @@ import { foreignText } from "../support/foreign-text";
 import type { LiveInferenceService } from "./live-inference-service";
 import { troubleOf } from "./troubles";
 
-/** In what state an InferenceService is; Pending is one that KServe has not said anything about. */
-export type ServiceState = "Ready" | "NotReady" | "Pending" | "Deleting";
+/** In what state an InferenceService is, by itself: the words mean what they mean for a model version. */
+export type ServiceState = "Starting" | "Ready" | "Failed" | "Stopping";
 
 /**
- * What KServe says about a service in its condition Ready; where it says nothing there because it can make nothing of the
- * service, that is not Ready either.
+ * What KServe says about a service in its condition Ready. One that is not Ready is starting, until KServe or Kubernetes says
+ * what is wrong with it, or it has taken too long: then it has failed. Where nobody ever says anything, it has failed as well.
+ *
+ * @param startLimit milliseconds that a service may take to become Ready
+ * @param now Unix milliseconds
  */
-export function stateOf(live: LiveInferenceService): ServiceState {
-  if (live.metadata.deletionTimestamp !== undefined) return "Deleting";
-  const ready = conditionOf(live, "Ready");
-  if (ready?.status === "True") return "Ready";
-  return ready?.status === "False" || troubleOf(live) !== undefined ? "NotReady" : "Pending";
+export function stateOf(live: LiveInferenceService, startLimit: number, now: number = Date.now()): ServiceState {
+  if (live.metadata.deletionTimestamp !== undefined) return "Stopping";
+  if (isReady(live)) return "Ready";
+  if (hasFailedToLoad(live) || troubleOf(live) !== undefined) return "Failed";
+  return now - notReadySince(live) > startLimit ? "Failed" : "Starting";
+}
+
+/** Since when a service has been in its state, as far as KServe says: Unix milliseconds. */
+export function stateSince(live: LiveInferenceService): number {
+  const { deletionTimestamp } = live.metadata;
+  return deletionTimestamp === undefined ? notReadySince(live) : Date.parse(deletionTimestamp);
+}
+
+/** When the condition Ready changed last; where KServe has not said anything, when the service was made. */
+function notReadySince(live: LiveInferenceService): number {
+  const changedAt = Date.parse(conditionOf(live, "Ready")?.lastTransitionTime ?? "");
+  return Number.isNaN(changedAt) ? Date.parse(live.metadata.creationTimestamp) : changedAt;
 }
 
 /** Whether a service serves: KServe says so, and it is not on its way out. */
@@ -72,6 +87,9 @@ export function isStarting(live: LiveInferenceService): boolean {
 /** Milliseconds after which a predictor that serves nothing is more than a start: scikit-learn's take some seconds. */
 const USUAL_START = 120_000;
 
+const UNKNOWN_TO_KSERVE =
+  "KServe has said nothing about it: see that its controller runs (kubectl get pods -A -l control-plane=kserve-controller-manager)";
+
 /** What KServe's model server or storage initializer wrote is cut to this many characters. */
 const MAXIMUM_CAUSE_LENGTH = 500;
 
@@ -88,10 +106,13 @@ const MAXIMUM_CAUSE_LENGTH = 500;
 export function causeOf(live: LiveInferenceService, now: number = Date.now()): string | undefined {
   if (live.metadata.deletionTimestamp !== undefined) return holdersOf(live);
   const ready = conditionOf(live, "Ready");
-  if (ready?.status === "True") return undefined;
   const failure = loadFailureOf(live) ?? troubleOf(live)?.message;
+  if (ready?.status === "True")
+    return failure === undefined ? undefined : `It serves in its former form; the new one does not come up: ${failure}`;
   if (failure !== undefined) return failure;
-  if (ready === undefined || ready.message === "") return undefined;
+  if (ready === undefined || (ready.message === "" && ready.reason === ""))
+    return now - notReadySince(live) > USUAL_START ? UNKNOWN_TO_KSERVE : undefined;
+  if (ready.message === "") return undefined;
   if (conditionOf(live, "PredictorReady")?.status !== "False") return foreignText(ready.message);
   const { name, namespace } = live.metadata;
   const selector = `serving.kserve.io/inferenceservice=${name}`;

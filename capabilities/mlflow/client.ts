@@ -64,6 +64,8 @@ export interface MlflowReader {
   getModelVersion: (key: ModelVersionKey) => Promise<ModelVersion | undefined>;
   /** All versions whose tag `tagKey` is `true` in any case, or an error: never a part of them. */
   searchTagged: (tagKey: string) => Promise<ModelVersion[]>;
+  /** All versions that have the tag, whatever its value, or an error: never a part of them. */
+  searchWithTag: (tagKey: string) => Promise<ModelVersion[]>;
   /** undefined when the run does not exist any more. */
   getRun: (runId: string) => Promise<{ experimentId: string; artifactUri: string } | undefined>;
   /** Where the version's artifacts are, with MLflow's indirections (`models:/m-…`, `runs:/…`) resolved by MLflow. */
@@ -111,6 +113,25 @@ export function createMlflowReader(transport: MlflowTransport, pageSize = PAGE_S
     return parse(searchAnswer, await transport(call), call).model_versions.map(modelVersionOf);
   };
 
+  const searchAll = async (filter: string): Promise<ModelVersion[]> => {
+    const found = new Map<string, ModelVersion>();
+    const seenTokens = new Set<string>();
+    let pageToken: string | undefined;
+    for (let page = 0; page < MAXIMUM_PAGES; page++) {
+      const call = searchCall(filter, pageSize, pageToken);
+      const answer = parse(searchAnswer, await transport(call), call);
+      for (const entry of answer.model_versions) {
+        const version = modelVersionOf(entry);
+        found.set(JSON.stringify([version.model, version.version]), version);
+      }
+      if (!answer.next_page_token) return [...found.values()];
+      if (seenTokens.has(answer.next_page_token)) break;
+      seenTokens.add(answer.next_page_token);
+      pageToken = answer.next_page_token;
+    }
+    throw new MlflowError("unexpected", "model-versions/search never came to a last page");
+  };
+
   return {
     findTagged: (models, tagKey) => findOf(models, isTagged(tagKey)),
 
@@ -135,24 +156,9 @@ export function createMlflowReader(transport: MlflowTransport, pageSize = PAGE_S
       return version;
     },
 
-    async searchTagged(tagKey) {
-      const found = new Map<string, ModelVersion>();
-      const seenTokens = new Set<string>();
-      let pageToken: string | undefined;
-      for (let page = 0; page < MAXIMUM_PAGES; page++) {
-        const call = searchCall(isTagged(tagKey), pageSize, pageToken);
-        const answer = parse(searchAnswer, await transport(call), call);
-        for (const entry of answer.model_versions) {
-          const version = modelVersionOf(entry);
-          found.set(JSON.stringify([version.model, version.version]), version);
-        }
-        if (!answer.next_page_token) return [...found.values()];
-        if (seenTokens.has(answer.next_page_token)) break;
-        seenTokens.add(answer.next_page_token);
-        pageToken = answer.next_page_token;
-      }
-      throw new MlflowError("unexpected", "model-versions/search never came to a last page");
-    },
+    searchTagged: tagKey => searchAll(isTagged(tagKey)),
+
+    searchWithTag: tagKey => searchAll(`tag.\`${tagKey}\` LIKE '%'`),
 
     async getRun(runId) {
       const call: MlflowCall = { method: "GET", path: "runs/get", query: { run_id: runId } };

@@ -44,19 +44,24 @@ export function countKubernetesErrors(apiServer: ApiServer, metrics: Pick<Metric
   };
 }
 
-/** The services, with those of the last complete list counted by state. */
+/**
+ * The services, with those of the last complete list counted by state.
+ *
+ * @param startLimit milliseconds that a service may take to become Ready
+ */
 export function countServices(
   services: InferenceServices,
   metrics: Pick<Metrics, "observeServices">,
+  startLimit: number,
 ): InferenceServices {
   let counts: ServiceCounts | undefined;
   metrics.observeServices(() => counts);
   return {
     ...services,
     async *managedPages() {
-      const now = { Ready: 0, NotReady: 0, Pending: 0, Deleting: 0 };
+      const now = { Starting: 0, Ready: 0, Failed: 0, Stopping: 0 };
       for await (const page of services.managedPages()) {
-        for (const one of page) now[stateOf(one)]++;
+        for (const one of page) now[stateOf(one, startLimit)]++;
         yield page;
       }
       counts = now;

@@ -91,13 +91,13 @@ describe("createMetrics", () => {
     expect(await linesOf(metrics, "reconcile_queue_depth")).toEqual(["reconcile_queue_depth 3"]);
     expect(await linesOf(metrics, "inference_services{")).toEqual([]);
     depth = 0;
-    counts = { Ready: 2, NotReady: 0, Pending: 1, Deleting: 0 };
+    counts = { Starting: 1, Ready: 2, Failed: 0, Stopping: 0 };
     expect(await linesOf(metrics, "reconcile_queue_depth")).toEqual(["reconcile_queue_depth 0"]);
     expect(await linesOf(metrics, "inference_services{")).toEqual([
+      'inference_services{status="Starting"} 1',
       'inference_services{status="Ready"} 2',
-      'inference_services{status="NotReady"} 0',
-      'inference_services{status="Pending"} 1',
-      'inference_services{status="Deleting"} 0',
+      'inference_services{status="Failed"} 0',
+      'inference_services{status="Stopping"} 0',
     ]);
   });
 

@@ -30,7 +30,9 @@ const REJECTIONS = [
 ] as const;
 const DELIVERY_RESULTS = ["success", "ignored", "refused", "rejected", "error"] as const;
 const LAG_RESULTS = ["caught_up", "unresolved"] as const;
-const STATES = ["Ready", "NotReady", "Pending", "Deleting"] as const;
+const STATES = ["Starting", "Ready", "Failed", "Stopping"] as const;
+const TAG_WRITES = ["success", "denied", "error"] as const;
+const UNWRITTEN = ["denied", "foreign", "contested"] as const;
 const MODES: readonly Mode[] = ["starting", "propagating", "webhook", "polling", "fallback"];
 
 /** Seconds; a delivery that takes 30 has been given up by MLflow. */
@@ -52,6 +54,12 @@ export type DeliveryResult = (typeof DELIVERY_RESULTS)[number];
  * not (`unresolved`).
  */
 export type LagResult = (typeof LAG_RESULTS)[number];
+
+/** How it ended that a status tag was written to MLflow; `denied` when its user has not the right. */
+export type StatusTagWrite = (typeof TAG_WRITES)[number];
+
+/** What has not the status tags that it should have: models without the right, versions with tags of others. */
+export type UnwrittenStatusTags = Readonly<Record<(typeof UNWRITTEN)[number], number>>;
 
 /** InferenceServices by state. */
 export type ServiceCounts = Readonly<Record<(typeof STATES)[number], number>>;
@@ -89,6 +97,8 @@ export interface Metrics {
   /** A request to the API server failed; `reason` as KubernetesError has it. */
   kubernetesError: (reason: string) => void;
   laggingRead: (result: LagResult) => void;
+  statusTagWritten: (result: StatusTagWrite) => void;
+  unwrittenStatusTags: (counts: UnwrittenStatusTags) => void;
   pollSucceeded: (at: Date) => void;
   /** What the last poll found about many services together. */
   fleet: (counts: FleetCounts) => void;
@@ -137,6 +147,15 @@ export function createMetrics(): Metrics {
     "Times that MLflow answered otherwise than its own event had said, by whether it came to agree.",
     ["result"],
   );
+  const tagWrites = counter("status_tag_writes_total", "Status tags written to MLflow, or tried to be, by result.", [
+    "result",
+  ]);
+  const unwritten = new Gauge({
+    name: "status_tags_unwritten",
+    help: "Models (denied) and versions (foreign, contested) without the status tags in MLflow that they should have.",
+    labelNames: ["reason"],
+    registers,
+  });
   const processing = new Histogram({
     name: "webhook_processing_duration_seconds",
     help: "Time from a delivery to the acknowledged change.",
@@ -191,6 +210,7 @@ export function createMetrics(): Metrics {
   for (const result of DELIVERY_RESULTS) answered.inc({ result }, 0);
   for (const reason of REJECTIONS) rejected.inc({ reason }, 0);
   for (const result of LAG_RESULTS) lagging.inc({ result }, 0);
+  for (const result of TAG_WRITES) tagWrites.inc({ result }, 0);
   for (const kind of MLFLOW_ERRORS) mlflowErrors.inc({ kind }, 0);
   for (const reason of KUBERNETES_ERRORS) kubernetesErrors.inc({ reason }, 0);
   for (const operation of DONE) operations.inc({ operation, status: "success" }, 0);
@@ -232,6 +252,12 @@ export function createMetrics(): Metrics {
       held.set(counts.deletionsHeld);
       outdated.set(counts.outdated);
       stuck.set(counts.rolloutsStuck);
+    },
+    statusTagWritten: result => {
+      tagWrites.inc({ result });
+    },
+    unwrittenStatusTags: counts => {
+      for (const reason of UNWRITTEN) unwritten.set({ reason }, counts[reason]);
     },
     servicesElsewhere: count => {
       elsewhere.set(count);

@@ -6,7 +6,19 @@ export type Cause = "delivery" | "poll" | "watch";
 
 const BY_STRENGTH: readonly Cause[] = ["watch", "poll", "delivery"];
 
+/** What woke a reconcile. */
+export interface Wake {
+  readonly cause: Cause;
+  /** MLflow's id of the delivery, for the log. */
+  readonly deliveryId?: string | undefined;
+}
+
 /** The cause of a reconcile that answers for both. A delivery is the strongest: it alone may be somebody's wish. */
 export function strongerCause(one: Cause, other: Cause): Cause {
   return BY_STRENGTH.indexOf(one) >= BY_STRENGTH.indexOf(other) ? one : other;
+}
+
+/** The wake of a reconcile that answers for both: that of the stronger cause, of two deliveries the later. */
+export function strongerWake(one: Wake, other: Wake): Wake {
+  return strongerCause(one.cause, other.cause) === other.cause ? other : one;
 }

@@ -1,7 +1,6 @@
 import { CREATED_BY_KEY, hasLostAnnotations, keyOf } from "../kserve/identity";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { managementOf } from "../kserve/management";
-import type { ServiceState } from "../kserve/service-state";
 import type { ModelVersionKey } from "../support/model-version-key";
 import type { Decision } from "./decision";
 
@@ -60,13 +59,13 @@ export function judge(
 /**
  * Whether a service that is to be moved can go.
  *
- * @param successor state of the same version's service in KUBE_NAMESPACE, when there is one
+ * @param isSuccessorReady about the same version's service in KUBE_NAMESPACE, when there is one
  * @param decision what MLflow says about the version when there is none; undefined when it gave no answer
  */
 export function judgeMove(
-  successor: ServiceState | undefined,
+  isSuccessorReady: boolean | undefined,
   decision: Decision | undefined,
 ): "goes" | Extract<Because, "waiting" | "untagged"> {
-  if (successor !== undefined) return successor === "Ready" ? "goes" : "waiting";
+  if (isSuccessorReady !== undefined) return isSuccessorReady ? "goes" : "waiting";
   return decision?.kind === "remove" ? "untagged" : "waiting";
 }

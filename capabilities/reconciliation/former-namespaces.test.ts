@@ -87,15 +87,13 @@ describe("judgeMove", () => {
   ] as const;
 
   it.each([
-    ["Ready", undefined, "goes"],
-    ["NotReady", undefined, "waiting"],
-    ["Pending", undefined, "waiting"],
-    ["Deleting", undefined, "waiting"],
+    [true, undefined, "goes"],
+    [false, undefined, "waiting"],
     [undefined, serve, "waiting"],
     [undefined, wait, "waiting"],
     [undefined, undefined, "waiting"],
     [undefined, remove, "untagged"],
-  ] as const)("with a successor that is %s and the decision %o: %s", (successor, decision, verdict) => {
+  ] as const)("with a successor (Ready: %s) and the decision %o: %s", (successor, decision, verdict) => {
     expect(judgeMove(successor, decision)).toBe(verdict);
   });
 });

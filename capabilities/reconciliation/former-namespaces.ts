@@ -2,8 +2,7 @@ import { keyOf } from "../kserve/identity";
 import type { InferenceServices } from "../kserve/inference-services";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { inferenceServiceName } from "../kserve/names";
-import { stateOf } from "../kserve/service-state";
-import type { ServiceState } from "../kserve/service-state";
+import { isReady } from "../kserve/service-state";
 import type { Whereabouts } from "../kserve/services-elsewhere";
 import { KubernetesError } from "../kubernetes/api-server";
 import type { MlflowReader } from "../mlflow/client";
@@ -116,18 +115,18 @@ export function createFormerNamespaces(options: FormerNamespacesOptions): Former
     }
   }
 
-  /** The states of those services in KUBE_NAMESPACE that are somebody's successor. */
-  const successorsOf = async (candidates: readonly Candidate[]): Promise<ReadonlyMap<string, ServiceState>> => {
+  /** Which services in KUBE_NAMESPACE are somebody's successor, and whether each is Ready. */
+  const successorsOf = async (candidates: readonly Candidate[]): Promise<ReadonlyMap<string, boolean>> => {
     const wanted = new Set(candidates.map(({ key }) => formatKey(key)));
-    const states = new Map<string, ServiceState>();
-    if (wanted.size === 0) return states;
+    const successors = new Map<string, boolean>();
+    if (wanted.size === 0) return successors;
     for await (const page of services.managedPages()) {
       for (const live of page) {
         const key = keyOf(live.metadata);
-        if (key !== undefined && wanted.has(formatKey(key))) states.set(formatKey(key), stateOf(live));
+        if (key !== undefined && wanted.has(formatKey(key))) successors.set(formatKey(key), isReady(live));
       }
     }
-    return states;
+    return successors;
   };
 
   const decisionAbout = async (key: ModelVersionKey): Promise<Decision | undefined> => {
@@ -147,7 +146,7 @@ export function createFormerNamespaces(options: FormerNamespacesOptions): Former
     const live = await services.get(inferenceServiceName(key, services.namespace));
     const found = live === undefined ? undefined : keyOf(live.metadata);
     if (live === undefined || found === undefined || formatKey(found) !== formatKey(key)) return false;
-    return stateOf(live) === "Ready";
+    return isReady(live);
   };
 
   /** @returns why it is still there; undefined when it is gone */
@@ -175,7 +174,7 @@ export function createFormerNamespaces(options: FormerNamespacesOptions): Former
 
   const fateOf = async (
     candidate: Candidate,
-    successors: ReadonlyMap<string, ServiceState>,
+    successors: ReadonlyMap<string, boolean>,
   ): Promise<Because | undefined> => {
     if (policy === "move") {
       const successor = successors.get(formatKey(candidate.key));
@@ -200,7 +199,7 @@ export function createFormerNamespaces(options: FormerNamespacesOptions): Former
         else if (judgement.left !== "not ours") left.add(namespace, judgement.left, name);
       }
     }
-    const successors = policy === "move" ? await successorsOf(candidates) : new Map<string, ServiceState>();
+    const successors = policy === "move" ? await successorsOf(candidates) : new Map<string, boolean>();
     await inParallel(candidates, CONCURRENCY, async candidate => {
       const because = await fateOf(candidate, successors);
       if (because !== undefined) left.add(candidate.namespace, because, candidate.name);

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { OUTCOME } from "../../test/support/unit/deliveries";
+import { modelVersion } from "../../test/support/unit/objects";
 import { recordingLog } from "../../test/support/unit/recording-log";
+import type { ModelVersion } from "../mlflow/client";
 import { createLaggingReads } from "./lagging-reads";
 import type { LaggingReads } from "./lagging-reads";
 
@@ -15,6 +17,9 @@ interface SetUp {
   readonly ended: Promise<string>;
 }
 
+const tagged = (value: string | undefined): ModelVersion =>
+  modelVersion({ tags: new Map(value === undefined ? [] : [["deploy", value]]) });
+
 /** @param answers what MLflow says of the tag, look by look; an Error is thrown */
 function setUp(...answers: (string | undefined | Error)[]): SetUp {
   const ends: string[] = [];
@@ -24,8 +29,11 @@ function setUp(...answers: (string | undefined | Error)[]): SetUp {
   const reads = createLaggingReads({
     reconcile: () => {
       const answer = answers[looks++];
-      return answer instanceof Error ? Promise.reject(answer) : Promise.resolve({ ...OUTCOME, deployTag: answer });
+      return answer instanceof Error
+        ? Promise.reject(answer)
+        : Promise.resolve({ ...OUTCOME, version: tagged(answer) });
     },
+    deployTagKey: "deploy",
     log: recordingLog().log,
     onEnd: result => {
       ends.push(result);

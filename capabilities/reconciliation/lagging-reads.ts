@@ -21,6 +21,7 @@ export interface ToldTag {
 export interface LaggingReadsOptions {
   /** Asks MLflow again and does what it says. */
   readonly reconcile: (key: ModelVersionKey) => Promise<Outcome>;
+  readonly deployTagKey: string;
   readonly log: Log;
   /**
    * Told of each disagreement once: `caught_up` when MLflow came to answer as the event had said, `unresolved` when it did
@@ -49,7 +50,7 @@ interface Disagreement {
 }
 
 export function createLaggingReads(options: LaggingReadsOptions): LaggingReads {
-  const { reconcile, log, onEnd, pauses = PAUSES } = options;
+  const { reconcile, deployTagKey, log, onEnd, pauses = PAUSES } = options;
   const disagreements = new Map<string, Disagreement>();
 
   const end = (key: ModelVersionKey, disagreement: Disagreement, result: LagResult): void => {
@@ -65,7 +66,7 @@ export function createLaggingReads(options: LaggingReadsOptions): LaggingReads {
   const look = async (key: ModelVersionKey, disagreement: Disagreement, next: number): Promise<void> => {
     let agrees = false;
     try {
-      agrees = (await reconcile(key)).deployTag === disagreement.told.value;
+      agrees = (await reconcile(key)).version?.tags.get(deployTagKey) === disagreement.told.value;
     } catch {
       // Told of where it failed; the next look, and then the poll, tries again.
     }

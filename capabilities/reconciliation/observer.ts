@@ -34,6 +34,9 @@ export interface ObserverOptions {
   /** Lets the work begin; the same promise for all that one round of it answers. */
   readonly reconcile: (key: ModelVersionKey) => Promise<Outcome>;
   readonly log: Log;
+  /** Told of each event that is not older than what is known. */
+  readonly onSeen?: (key: ModelVersionKey, live: LiveInferenceService) => void;
+  readonly onGone?: (key: ModelVersionKey, uid: string) => void;
   readonly onFirstReady?: (secondsSinceCreation: number) => void;
   /** Whether others are known to change this one again and again, so that it need not be logged each time. */
   readonly isDisputed?: (key: ModelVersionKey) => boolean;
@@ -59,6 +62,8 @@ interface Seen {
 export function createObserver({
   reconcile,
   log,
+  onSeen = () => undefined,
+  onGone = () => undefined,
   onFirstReady = () => undefined,
   isDisputed = () => false,
   record = () => undefined,
@@ -135,6 +140,7 @@ export function createObserver({
       const { isTaken, known: hold } = compareHold(before?.hold, live);
       const seen = { isFresh: false, ...before, key, version: resourceVersion, hold };
       services.set(uid, seen);
+      onSeen(key, live);
       if (deletionTimestamp === undefined) tellReadiness(live, seen);
       if (isTaken) correct(key, "changed by others");
     },
@@ -150,6 +156,7 @@ export function createObserver({
       if (key === undefined) return;
       services.delete(uid);
       deletions.set(uid, resourceVersion);
+      onGone(key, uid);
       correct(key, "deleted");
     },
   };

@@ -3,7 +3,7 @@ import { hasUnownedFields } from "../kserve/field-ownership";
 import { isManaged, recordedRunOf } from "../kserve/identity";
 import type { InferenceServices } from "../kserve/inference-services";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
-import { managementOf } from "../kserve/management";
+import { explainManagement, managementOf } from "../kserve/management";
 import { inferenceServiceName } from "../kserve/names";
 import type { MlflowReader, ModelVersion } from "../mlflow/client";
 import type { StorageSettings } from "../mlflow/storage-uri";
@@ -45,8 +45,8 @@ export interface Outcome {
   readonly uid?: string | undefined;
   /** Why nothing runs, when nothing does. */
   readonly reason?: string;
-  /** The deploy tag's value in the answer of MLflow that was acted on; undefined without the tag, or the version. */
-  readonly deployTag?: string | undefined;
+  /** MLflow's answer that was acted on; undefined when it says that there is no such version. */
+  readonly version?: ModelVersion | undefined;
   /** Milliseconds spent waiting for MLflow's answers and for the Apply or Delete to be acknowledged. */
   readonly mlflowMilliseconds: number;
   readonly kubernetesMilliseconds: number;
@@ -192,11 +192,12 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   ): Promise<Done> => {
     if (live !== undefined) {
       const management = managementOf(live.metadata);
-      if (management === "released" && isManaged(live.metadata)) return { action: "ignored", reason: RELEASED };
+      if (management === "released" && isManaged(live.metadata))
+        return { action: "ignored", reason: explainManagement(management) };
       if (isForeign(live, key, wanted.version)) {
         throw new ForeignObjectError(live.metadata.name, services.namespace, live.metadata.uid);
       }
-      if (management === "paused") return { action: "ignored", reason: PAUSED };
+      if (management === "paused") return { action: "ignored", reason: explainManagement(management) };
       if (live.metadata.deletionTimestamp !== undefined) throw beingDeleted(live);
       // Who tagged this very version wants it, wherever the one before came from.
       if (
@@ -226,7 +227,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       return { action: "unchanged" };
     }
     const management = managementOf(live.metadata);
-    if (management !== "managed") return { action: "ignored", reason: management === "paused" ? PAUSED : RELEASED };
+    if (management !== "managed") return { action: "ignored", reason: explainManagement(management) };
     const { uid } = live.metadata;
     const verdict = await removals.decide(cause, { key, live }, answer);
     if (verdict.kind === "hold") return { action: "held", uid, reason: explainHold(verdict.reason) };
@@ -287,7 +288,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
             ...done,
             inferenceService: name,
             namespace: services.namespace,
-            deployTag: answer?.tags.get(deployTagKey),
+            version: answer,
             mlflowMilliseconds: mlflowClock.milliseconds(),
             kubernetesMilliseconds: kubernetesClock.milliseconds(),
           },
@@ -311,10 +312,6 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   };
 }
 
-const PAUSED =
-  "a person has paused the service (annotation mlflow.management=paused): take the annotation off to have it follow MLflow again";
-const RELEASED =
-  "the service was handed over to people (annotation mlflow.management=released): delete it to have the version served from MLflow again";
 const OUTDATED = "the service is made from a former template or setting, and is brought up to date by the rollout";
 
 function nameOrRefusal(key: ModelVersionKey, namespace: string): string {

@@ -3,7 +3,7 @@ import { fakeCluster } from "../../test/support/unit/fake-cluster";
 import type { FakeCluster } from "../../test/support/unit/fake-cluster";
 import { fakeMlflow } from "../../test/support/unit/fake-mlflow";
 import type { FakeMlflow } from "../../test/support/unit/fake-mlflow";
-import { liveService, modelVersion } from "../../test/support/unit/objects";
+import { liveService, modelVersion, START_LIMIT } from "../../test/support/unit/objects";
 import { LIMITS, reconcilerBetween } from "../../test/support/unit/reconciling";
 import { rejectionOf } from "../../test/support/unit/outcomes";
 import { KubernetesError } from "../kubernetes/api-server";
@@ -63,6 +63,7 @@ function setUp(
         pollEnded: keys => open.push(keys.map(({ model, version }) => `${model} ${version}`)),
       },
       deployTagKey: "deploy",
+      startLimit: START_LIMIT,
     });
     found.push(...namesakes);
     clock.now += LIMITS.hold;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { fakeCluster } from "../../test/support/unit/fake-cluster";
-import { liveService } from "../../test/support/unit/objects";
+import { liveService, stateOfService } from "../../test/support/unit/objects";
 import type { LiveChanges } from "../../test/support/unit/objects";
 import packageJson from "../../package.json";
 import { KubernetesError } from "../kubernetes/api-server";
@@ -27,6 +27,7 @@ async function get(path: string, question: Question = {}): Promise<Answer> {
     deliveries: undefined,
     health: () => Promise.resolve(question.health ?? health),
     services: question.services ?? fakeCluster(),
+    stateOf: stateOfService,
     status: question.status,
     metrics: question.metrics,
   });
@@ -49,7 +50,7 @@ function bodyOf(answer: Answer): Readonly<Record<string, unknown>> {
 
 describe("the endpoint's paths", () => {
   it("have no webhook when the module works by polling alone", () => {
-    const options = { health: () => Promise.resolve(health), services: fakeCluster() };
+    const options = { health: () => Promise.resolve(health), services: fakeCluster(), stateOf: stateOfService };
     const deliveries = (): Promise<Answer> => Promise.resolve({ status: 200, body: {} });
     expect(Object.keys(createRoutes({ ...options, deliveries: undefined }).all)).toEqual([
       "/health",
@@ -65,6 +66,7 @@ describe("the endpoint's paths", () => {
       deliveries: (): Promise<Answer> => Promise.resolve({ status: 200, body: {} }),
       health: () => Promise.resolve(health),
       services: fakeCluster(),
+      stateOf: stateOfService,
       metrics: createMetrics(),
     });
     expect(Object.keys(deliveries)).toEqual(["/webhook", "/health", "/livez", "/readyz"]);
@@ -116,7 +118,12 @@ describe("the probes", () => {
 
   it("say that the module is not ready before all of it is up, and that it lives", async () => {
     let isUp = false;
-    const options = { deliveries: undefined, services: fakeCluster(), health: () => Promise.resolve(health) };
+    const options = {
+      deliveries: undefined,
+      services: fakeCluster(),
+      stateOf: stateOfService,
+      health: () => Promise.resolve(health),
+    };
     const { all: routes } = createRoutes({ ...options, isReady: () => isUp });
     const statusOf = async (path: string): Promise<unknown> => await routes[path]?.GET?.({ closing: false } as never);
     expect(await statusOf("/readyz")).toMatchObject({ status: 503, headers: { "retry-after": "1" } });
@@ -126,7 +133,7 @@ describe("the probes", () => {
   });
 
   it("ask nobody", async () => {
-    const options = { deliveries: undefined, services: fakeCluster() };
+    const options = { deliveries: undefined, services: fakeCluster(), stateOf: stateOfService };
     const { all: routes } = createRoutes({ ...options, health: () => Promise.reject(new Error("asked")) });
     for (const path of ["/livez", "/readyz"]) {
       const handler = routes[path]?.GET;
@@ -177,14 +184,14 @@ describe("GET /services", () => {
   });
 
   it.each([
-    [condition("False", { message: "no image" }), "NotReady", "no image"],
+    [condition("False", { message: "no image" }), "Failed", "no image"],
     [
       condition("False", { message: "GET https://models.s3/a?X-Amz-Signature=abc failed" }),
-      "NotReady",
+      "Failed",
       "GET https://models.s3/a?*** failed",
     ],
-    [condition("Unknown"), "Pending", undefined],
-    [{}, "Pending", undefined],
+    [condition("Unknown"), "Failed", undefined],
+    [{}, "Failed", undefined],
   ])("tells what is not ready, since when and why (%#)", async (changes, status, message) => {
     const since = "2026-01-02T03:04:05Z";
     expect(await describeOne(changes)).toMatchObject({ status, since, ...(message === undefined ? {} : { message }) });
@@ -197,7 +204,7 @@ describe("GET /services", () => {
   it("tells since when one is being deleted", async () => {
     const deletionTimestamp = "2026-03-04T05:06:07Z";
     const going = { ...condition("True"), metadata: { deletionTimestamp } };
-    expect(await describeOne(going)).toMatchObject({ status: "Deleting", since: deletionTimestamp });
+    expect(await describeOne(going)).toMatchObject({ status: "Stopping", since: deletionTimestamp });
   });
 
   it("comes in pages", async () => {

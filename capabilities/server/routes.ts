@@ -1,8 +1,10 @@
 import type { InferenceServices } from "../kserve/inference-services";
+import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { VERSION } from "../observability/health";
 import type { Health, ModuleStatus } from "../observability/health";
 import { METRICS_CONTENT_TYPE } from "../observability/metrics";
 import type { Metrics } from "../observability/metrics";
+import type { VersionState } from "../status/published";
 import { withoutSecrets } from "../support/foreign-text";
 import { shuttingDown, starting } from "./answers";
 import type { Answer } from "./answers";
@@ -14,6 +16,8 @@ export interface RouteOptions {
   readonly deliveries: Handler | undefined;
   readonly health: () => Promise<Health>;
   readonly services: InferenceServices;
+  /** The state of the version that a service is of. */
+  readonly stateOf: (live: LiveInferenceService) => VersionState;
   readonly status?: (() => ModuleStatus) | undefined;
   /** Without them there is no /metrics. */
   readonly metrics?: Pick<Metrics, "render"> | undefined;
@@ -37,7 +41,7 @@ export function createRoutes(options: RouteOptions): RoutesByPurpose {
   const webhook: Routes = deliveries === undefined ? {} : { "/webhook": { POST: deliveries } };
   const health: Routes = { "/health": { GET: healthHandler(options) } };
   const insight: Routes = {
-    "/services": { GET: createServicesHandler(options.services) },
+    "/services": { GET: createServicesHandler(options.services, options.stateOf) },
     ...(metrics === undefined ? {} : { "/metrics": { GET: metricsHandler(metrics) } }),
   };
   const probes: Routes = {

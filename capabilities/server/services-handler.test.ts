@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { fakeCluster } from "../../test/support/unit/fake-cluster";
+import { stateOfService } from "../../test/support/unit/objects";
 import type { InferenceServicePage } from "../kserve/inference-services";
 import type { Answer, RenderedAnswer } from "./answers";
 import { createServicesHandler } from "./services-handler";
@@ -24,7 +25,7 @@ describe("createServicesHandler", () => {
       await new Promise<void>(resolve => waiting.push(resolve));
       return { items: [], next: undefined };
     };
-    const handler = createServicesHandler({ ...fakeCluster(), listPage });
+    const handler = createServicesHandler({ ...fakeCluster(), listPage }, stateOfService);
     return {
       ask: query => handler({ query: new URLSearchParams(query) } as never),
       asked,
@@ -87,12 +88,15 @@ describe("createServicesHandler", () => {
 
   it("keeps no failure", async () => {
     let reads = 0;
-    const handler = createServicesHandler({
-      listPage: () => {
-        reads++;
-        return Promise.reject(new Error("no answer"));
+    const handler = createServicesHandler(
+      {
+        listPage: () => {
+          reads++;
+          return Promise.reject(new Error("no answer"));
+        },
       },
-    });
+      stateOfService,
+    );
     const ask = (): Promise<Answer> => handler({ query: new URLSearchParams() } as never);
     expect([(await ask()).status, (await ask()).status, reads]).toEqual([500, 500, 2]);
   });

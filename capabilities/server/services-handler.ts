@@ -3,9 +3,9 @@ import { keyOf } from "../kserve/identity";
 import type { InferenceServices } from "../kserve/inference-services";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { managementOf } from "../kserve/management";
-import { causeOf, conditionOf, stateOf } from "../kserve/service-state";
 import { messageOf } from "../observability/logging";
-import { foreignText, withoutSecrets } from "../support/foreign-text";
+import type { VersionState } from "../status/published";
+import { foreignText } from "../support/foreign-text";
 import { busyAnswer, errorAnswer } from "./answers";
 import type { RenderedAnswer } from "./answers";
 import type { Handler } from "./http-server";
@@ -40,8 +40,13 @@ const BUSY_RETRY_AFTER = 1;
 /**
  * `GET /services`: the module's InferenceServices, page by page. Who asks for a page that is being read, or was a moment
  * ago, gets the same bytes.
+ *
+ * @param stateOf the state of the version that a service is of
  */
-export function createServicesHandler(services: Pick<InferenceServices, "listPage">): Handler {
+export function createServicesHandler(
+  services: Pick<InferenceServices, "listPage">,
+  stateOf: (live: LiveInferenceService) => VersionState,
+): Handler {
   const pages = new Map<string, Promise<RenderedAnswer>>();
   let underWay = 0;
 
@@ -50,7 +55,9 @@ export function createServicesHandler(services: Pick<InferenceServices, "listPag
     const following = page.next === undefined ? {} : { continue: page.next };
     return {
       status: 200,
-      json: Buffer.from(JSON.stringify({ services: page.items.map(describeService), ...following })),
+      json: Buffer.from(
+        JSON.stringify({ services: page.items.map(live => describeService(live, stateOf(live))), ...following }),
+      ),
     };
   };
 
@@ -117,21 +124,20 @@ function parsePage(query: URLSearchParams): Page {
   return { limit: Number(limit), next };
 }
 
-function describeService(live: LiveInferenceService): Record<string, unknown> {
-  const { name, namespace, creationTimestamp, deletionTimestamp } = live.metadata;
+function describeService(live: LiveInferenceService, state: VersionState): Record<string, unknown> {
+  const { name, namespace } = live.metadata;
   const key = keyOf(live.metadata);
-  const ready = conditionOf(live, "Ready");
   const management = managementOf(live.metadata);
-  const decided = ready?.lastTransitionTime ?? "";
   return {
     name,
     namespace,
     model_name: key?.model,
     model_version: key?.version,
-    status: stateOf(live),
-    url: live.status.url === undefined ? undefined : withoutSecrets(live.status.url),
-    since: deletionTimestamp ?? (decided === "" ? creationTimestamp : decided),
-    message: causeOf(live),
+    status: state.word,
+    url: state.url,
+    // In whole seconds, as Kubernetes has its times.
+    since: new Date(state.since ?? Date.parse(live.metadata.creationTimestamp)).toISOString().replace(/\.\d+Z$/, "Z"),
+    message: state.cause,
     ...(management === "managed" ? {} : { management }),
   };
 }

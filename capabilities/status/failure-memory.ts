@@ -24,6 +24,8 @@ export interface FailureMemory {
    * @returns the ids of those
    */
   pollEnded: (open: ReadonlySet<string>) => readonly string[];
+  /** The failure that is not over, as it was told. */
+  failureOf: (id: string) => Failure | undefined;
   /** How many there are of each group, as {@link groupOf} names it. */
   counts: () => ReadonlyMap<string, number>;
 }
@@ -67,6 +69,7 @@ export function createFailureMemory(capacity = CAPACITY): FailureMemory {
       for (const id of over) entries.delete(id);
       return over;
     },
+    failureOf: id => entries.get(id)?.failure,
     counts() {
       const counts = new Map<string, number>();
       for (const { failure } of entries.values()) {

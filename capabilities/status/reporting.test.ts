@@ -21,6 +21,9 @@ function report(tell: (reporter: ReturnType<typeof createReporter>) => void): {
   return { events, messages: lines.map(({ message }) => message), lines };
 }
 
+/** What the changes were made for. */
+const POLL = { cause: "poll" } as const;
+
 function outcome(action: Action, more: Partial<Outcome> = {}): Outcome {
   const times = { mlflowMilliseconds: 1, kubernetesMilliseconds: 1 };
   return { action, inferenceService: "mlflow-iris-v3", namespace: "models", ...times, ...more };
@@ -29,9 +32,9 @@ function outcome(action: Action, more: Partial<Outcome> = {}): Outcome {
 describe("createReporter", () => {
   it("logs each change once and records it on the object", () => {
     const { events, messages } = report(({ done }) => {
-      done(KEY, outcome("created", { uid: "u1" }));
-      done(KEY, outcome("updated", { uid: "u1" }));
-      done(KEY, outcome("deleted", { uid: "u1", reason: "the model version has no tag deploy" }));
+      done(KEY, outcome("created", { uid: "u1" }), POLL);
+      done(KEY, outcome("updated", { uid: "u1" }), POLL);
+      done(KEY, outcome("deleted", { uid: "u1", reason: "the model version has no tag deploy" }), POLL);
     });
     expect(messages).toEqual(["InferenceService created", "InferenceService updated", "InferenceService deleted"]);
     const about = { type: "Normal", name: "mlflow-iris-v3", uid: "u1" };
@@ -48,8 +51,8 @@ describe("createReporter", () => {
 
   it("is silent about what changes nothing", () => {
     const { events, messages } = report(({ done }) => {
-      done(KEY, outcome("unchanged"));
-      done(KEY, outcome("ignored"));
+      done(KEY, outcome("unchanged"), POLL);
+      done(KEY, outcome("ignored"), POLL);
     });
     expect([events, messages]).toEqual([[], []]);
   });
@@ -83,7 +86,7 @@ describe("createReporter", () => {
         pollEnded([KEY, { model: "wine", version: "1" }]);
       }
       failed(KEY, new RefusedError("hdfs: cannot be read"));
-      done(KEY, outcome("unchanged"));
+      done(KEY, outcome("unchanged"), POLL);
       pollEnded([{ model: "wine", version: "1" }]);
       pollEnded([]);
     });

@@ -6,13 +6,17 @@ import { formatKey } from "../support/model-version-key";
 import type { ModelVersionKey } from "../support/model-version-key";
 import type { Log } from "../observability/logging";
 import { describeFailure } from "../reconciliation/failures";
+import type { Wake } from "../reconciliation/cause";
 import type { Failure, FailureReporter } from "../reconciliation/failures";
 import type { Outcome } from "../reconciliation/reconciler";
 import { createFailureMemory } from "./failure-memory";
 
 /** Tells what was done about a model version, whoever asked for it. */
 export interface Reporter extends FailureReporter {
-  readonly done: (key: ModelVersionKey, outcome: Outcome) => void;
+  /** Why the last reconcile of a version failed, when it did. */
+  readonly failureOf: (key: ModelVersionKey) => Failure | undefined;
+  /** @param wake what it was done for */
+  readonly done: (key: ModelVersionKey, outcome: Outcome, wake: Wake) => void;
   /** One was put right so many times, and each time others changed it again: these fields, as far as it can be seen. */
   readonly disputed: (
     key: ModelVersionKey,
@@ -44,7 +48,8 @@ export function createReporter(namespace: string, record: EventRecorder, log: Lo
   const memory = createFailureMemory();
   let lastSummary = "";
   return {
-    done(key, { action, inferenceService, reason, uid }) {
+    failureOf: key => memory.failureOf(formatKey(key)),
+    done(key, { action, inferenceService, reason, uid }, { cause, deliveryId }) {
       const ended = memory.succeeded(formatKey(key));
       if (ended !== undefined) {
         const about = { model: key.model, version: key.version, inference_service: inferenceService };
@@ -54,7 +59,8 @@ export function createReporter(namespace: string, record: EventRecorder, log: Lo
       }
       if (action !== "created" && action !== "updated" && action !== "deleted") return;
       const about = { model: key.model, version: key.version, inference_service: inferenceService, action };
-      log.info({ ...about, ...(reason === undefined ? {} : { reason }) }, `InferenceService ${action}`);
+      const by = { change: action, by: cause, ...(deliveryId === undefined ? {} : { delivery_id: deliveryId }) };
+      log.info({ ...about, ...by, ...(reason === undefined ? {} : { reason }) }, `InferenceService ${action}`);
       const { reason: word, verb } = CHANGES[action];
       const message = `${formatKey(key)} ${verb}${reason === undefined ? "" : `: ${reason}`}`;
       record({ type: "Normal", reason: word, message, name: inferenceService, uid });

@@ -3,7 +3,7 @@ import { connectToApiServer } from "../../capabilities/kubernetes/api-server";
 import { createInferenceServices } from "../../capabilities/kserve/inference-services";
 import type { LiveInferenceService } from "../../capabilities/kserve/live-inference-service";
 import { inferenceServiceName } from "../../capabilities/kserve/names";
-import { stateOf } from "../../capabilities/kserve/service-state";
+import { isReady } from "../../capabilities/kserve/service-state";
 import { startModuleUnderTest } from "../bench/module-under-test";
 import type { ModuleUnderTest } from "../bench/module-under-test";
 import { kubeConfigFrom } from "../support/kube-config";
@@ -145,7 +145,7 @@ async function tagAndUntag({ trackingUri, kubeconfig }: CycleOptions, namespace:
   const tagged = performance.now();
   await registry.setTag(goes, "deploy", "true");
   const deployed = await until("deployed", tagged, live => live !== undefined);
-  const ready = await until("Ready", tagged, live => live !== undefined && stateOf(live) === "Ready");
+  const ready = await until("Ready", tagged, live => live !== undefined && isReady(live));
   const untagged = performance.now();
   await registry.deleteTag(goes, "deploy");
   const removed = await until("removed", untagged, live => live?.metadata.deletionTimestamp !== undefined || !live);

@@ -1,13 +1,16 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { connectToApiServer } from "../../capabilities/kubernetes/api-server";
 import type { ApiServer } from "../../capabilities/kubernetes/api-server";
+import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
 import { hireDataScientist } from "../support/data-scientist";
 import type { DataScientist } from "../support/data-scientist";
 import { kubeConfigFrom } from "../support/kube-config";
 import { uniqueModel } from "../support/listener-fixture";
 import { openModelVersionPage } from "../support/mlflow-page";
+import { openRegistry } from "../support/mlflow-registry";
 import { installPeprStore } from "../support/pepr-store";
 import { createReplica } from "../support/replica";
 import type { LogLine, Replica } from "../support/replica";
@@ -76,6 +79,32 @@ describe("A tagged version", () => {
     scientist.stop();
     await module.terminate();
   });
+
+  const registry = openRegistry(inject("mlflowTrackingUri"));
+
+  /** Notes each value of a tag that is not the one before. */
+  const followTag = (
+    key: ModelVersionKey,
+    name: string,
+  ): { seen: (string | undefined)[]; stop: () => Promise<void> } => {
+    const seen: (string | undefined)[] = [];
+    let isStopped = false;
+    const look = async (): Promise<void> => {
+      while (!isStopped) {
+        const value = (await registry.tagsOf(key)).get(name);
+        if (seen.length === 0 || seen.at(-1) !== value) seen.push(value);
+        await sleep(50);
+      }
+    };
+    const looking = look();
+    return {
+      seen,
+      async stop() {
+        isStopped = true;
+        await looking;
+      },
+    };
+  };
 
   const nameOf = (model: string, version: string): string => `mlflow-${model}-v${version}`;
 
@@ -169,13 +198,24 @@ describe("A tagged version", () => {
       const name = nameOf(model, version);
       const page = await openModelVersionPage(inject("mlflowTrackingUri"), model, version);
       try {
+        const words = followTag({ model, version }, "serving");
         await page.setTag(tag, "true");
         const address = await untilReady(name);
+        await waitFor("the word of it in MLflow", () => Promise.resolve(words.seen.at(-1) === "Ready" || undefined));
+        expect(words.seen).toEqual([undefined, "Starting", "Ready"]);
+        const shown = await page.tags();
+        expect(Object.fromEntries(shown)).toMatchObject({ [tag]: "true", serving: "Ready" });
+        const tags = await registry.tagsOf({ model, version });
+        const told = new URL(tags.get("serving.url") ?? "").hostname;
+        expect(told).toBe(`${name}-predictor.${namespace}.svc.cluster.local`);
         const { predictions: inPython } = await scientist.predict(model, version, FLOWERS);
-        expect(predictionsOf(await infer(address, inferenceRequest(FLOWERS)))).toEqual(inPython);
+        const answer = await infer({ ...address, host: told }, inferenceRequest(FLOWERS));
+        expect(predictionsOf(answer)).toEqual(inPython);
 
         await page.deleteTag(tag);
         await waitFor(`the end of ${name}`, async () => (await toldOf(name)).listed === undefined || undefined);
+        await waitFor("the end of its tags", async () => ((await page.tags()).size === 0 ? true : undefined));
+        await words.stop();
       } finally {
         await page.close();
       }
@@ -204,7 +244,12 @@ describe("A tagged version", () => {
         return told.line?.msg === "The model could not be loaded" ? told : undefined;
       });
       expect(line).toMatchObject({ level: 50, model, version, cause });
-      expect(listed).toMatchObject({ status: "NotReady", message: cause });
+      expect(listed).toMatchObject({ status: "Failed", message: cause });
+      const inMlflow = await waitFor("the cause in MLflow", async () => {
+        const tags = await registry.tagsOf({ model, version });
+        return tags.get("serving") === "Failed" ? tags : undefined;
+      });
+      expect(inMlflow.get("serving.cause")).toMatch(/^ModelLoadFailed: .*Failed to fetch model. No model found in/);
       await scientist.deleteTag(model, version, tag);
     },
     TEST_TIMEOUT,
@@ -246,9 +291,17 @@ describe("A tagged version", () => {
       const cause = expect.stringContaining(
         `kubectl logs -n ${namespace} -l serving.kserve.io/inferenceservice=${name} --all-containers`,
       ) as string;
-      const { line, listed } = await toldOf(name);
+      // A new service has its time to start before anything is made of its not being Ready.
+      const { line, listed } = await waitFor(
+        `a cause of ${name}`,
+        async () => {
+          const told = await toldOf(name);
+          return (told.listed as { message?: string } | undefined)?.message === undefined ? undefined : told;
+        },
+        LOAD_TIMEOUT,
+      );
       expect(line).toMatchObject({ model, version, cause });
-      expect(listed).toMatchObject({ status: "NotReady", message: cause });
+      expect(listed).toMatchObject({ status: "Starting", message: cause });
       await scientist.deleteTag(model, version, tag);
     },
     TEST_TIMEOUT,

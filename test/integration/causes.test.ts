@@ -78,7 +78,7 @@ it.each([
     return cause.test(found.message ?? "") ? found : undefined;
   });
   stop();
-  expect(service).toMatchObject({ status: "NotReady", message: expect.not.stringContaining("kubectl logs") as string });
+  expect(service).toMatchObject({ status: "Failed", message: expect.not.stringContaining("kubectl logs") as string });
   expect(await eventOf(running, reason)).toContain(service.message);
   expect(running.logged).toContainEqual(
     expect.objectContaining({
@@ -136,7 +136,7 @@ it("a deletion that a finalizer holds is told with its name, in the list and in 
   for (let poll = 0; poll < 2; poll++) await running.listener.poll();
 
   expect(await listed(running, nameOf(key))).toMatchObject({
-    status: "Deleting",
+    status: "Stopping",
     message: expect.stringMatching(/^It waits for example.com\/backup/) as string,
   });
   expect(await eventOf(running, "DeletionStuck")).toMatch(

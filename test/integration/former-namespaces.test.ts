@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, inject, it } from "vitest";
 import { inferenceServiceName } from "../../capabilities/kserve/names";
-import { stateOf } from "../../capabilities/kserve/service-state";
+import { isReady } from "../../capabilities/kserve/service-state";
 import { connectToApiServer } from "../../capabilities/kubernetes/api-server";
 import type { ApiServer } from "../../capabilities/kubernetes/api-server";
 import { createInferenceServices } from "../../capabilities/kserve/inference-services";
@@ -92,7 +92,7 @@ describe("after a change of KUBE_NAMESPACE", () => {
 
   it("moves each service when its successor is Ready, and leaves what is tagged no more", async () => {
     const former = await formerInstallation();
-    const states: unknown[] = [];
+    const wereReady: unknown[] = [];
     let target = "";
     const running = await changed(former, { FORMER_NAMESPACE_SERVICES: "move" }, apiServer => async request => {
       const [, name] = new RegExp(`/${former.namespace}/inferenceservices/(.+)$`).exec(request.path) ?? [];
@@ -100,7 +100,7 @@ describe("after a change of KUBE_NAMESPACE", () => {
         const key = former.keys.find(one => inferenceServiceName(one, former.namespace) === name);
         const successor =
           key && (await createInferenceServices(cluster, target).get(inferenceServiceName(key, target)));
-        states.push(successor && stateOf(successor));
+        wereReady.push(successor && isReady(successor));
       }
       return await apiServer(request);
     });
@@ -109,7 +109,7 @@ describe("after a change of KUBE_NAMESPACE", () => {
 
     await waitFor("the move", async () => ((await namesIn(former.namespace)).length === 1 ? true : undefined));
     expect(await namesIn(former.namespace)).toEqual([left]);
-    expect(states).toEqual(["Ready", "Ready"]);
+    expect(wereReady).toEqual([true, true]);
     expect(await namesIn(target)).toHaveLength(2);
     expect(await warningOf(running)).toContain("left, because MLflow does not want these versions served any more");
   });

@@ -42,9 +42,11 @@ describe("GET /metrics", () => {
     metrics.pollSucceeded(new Date());
     metrics.tagToReady(3);
     metrics.servicesElsewhere(2);
+    metrics.statusTagWritten("success");
+    metrics.unwrittenStatusTags({ denied: 0, foreign: 0, contested: 0 });
     metrics.setMode("webhook");
     metrics.observeQueue(() => 1);
-    metrics.observeServices(() => ({ Ready: 1, NotReady: 0, Pending: 0, Deleting: 0 }));
+    metrics.observeServices(() => ({ Starting: 0, Ready: 1, Failed: 0, Stopping: 0 }));
     const text = await metrics.render();
     expect(await promtoolSays(text)).toBe("");
     expect([...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name).sort()).toEqual([
@@ -60,6 +62,8 @@ describe("GET /metrics", () => {
       "mlflow_lagging_reads_total",
       "poll_last_success_timestamp_seconds",
       "reconcile_queue_depth",
+      "status_tag_writes_total",
+      "status_tags_unwritten",
       "tag_to_ready_duration_seconds",
       "webhook_deliveries_rejected_total",
       "webhook_deliveries_total",

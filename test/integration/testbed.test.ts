@@ -29,7 +29,7 @@ test("KServe's controller makes an InferenceService Ready, with a URL", async ()
   const namespace = await createNamespace("ready");
 
   await kubectl(["apply", "--server-side", "-n", namespace, "-f", "-"], inferenceService("iris"));
-  await kubectl(["wait", "-n", namespace, "inferenceservice/iris", "--for=condition=Ready", "--timeout=30s"]);
+  await kubectl(["wait", "-n", namespace, "inferenceservice/iris", "--for=condition=Ready", "--timeout=180s"]);
 
   const json = await kubectl(["get", "-n", namespace, "inferenceservice/iris", "-o", "json"]);
   const { status } = JSON.parse(json) as InferenceService;
@@ -42,7 +42,7 @@ test("KServe's pod webhook adds the container that fetches the model", async () 
   const namespace = await createNamespace("pods");
 
   await kubectl(["apply", "--server-side", "-n", namespace, "-f", "-"], inferenceService("iris"));
-  await kubectl(["wait", "-n", namespace, "inferenceservice/iris", "--for=condition=Ready", "--timeout=30s"]);
+  await kubectl(["wait", "-n", namespace, "inferenceservice/iris", "--for=condition=Ready", "--timeout=180s"]);
 
   const names = "jsonpath={.items[*].spec.initContainers[*].name}";
   expect(await kubectl(["get", "pods", "-n", namespace, "-o", names])).toBe("storage-initializer");

@@ -14,6 +14,8 @@ export interface MlflowWithAccounts {
   /** With those of the account that has no rights. */
   readonly readerUri: string;
   grantReading: (resource: "experiment" | "registered_model", id: string) => Promise<void>;
+  /** Grants the reader another permission. */
+  grant: (resource: "registered_model", id: string, permission: "READ" | "EDIT" | "MANAGE") => Promise<void>;
   /** Gives the reader another password; the former one is refused from then on. */
   setReaderPassword: (password: string) => Promise<void>;
   /** Without a name or password. */
@@ -56,20 +58,21 @@ export async function startMlflowWithAccounts(options: MlflowOptions): Promise<M
     if (!response.ok) throw new Error(`${path} was answered ${response.status}: ${await response.text()}`);
   };
   await send("POST", "2.0/mlflow/users/create", { username: READER.name, password: READER.password });
-  const change = (what: "grant" | "revoke") => (resource: string, id: string) =>
+  const change = (what: "grant" | "revoke", resource: string, id: string, permission?: string): Promise<void> =>
     send("POST", `3.0/mlflow/users/permissions/${what}`, {
       username: READER.name,
       resource_type: resource,
       resource_id: id,
-      ...(what === "grant" ? { permission: "READ" } : {}),
+      ...(permission === undefined ? {} : { permission }),
     });
   const uriOf = ({ name, password }: typeof READER): string =>
     server.trackingUri.replace("://", `://${name}:${encodeURIComponent(password)}@`);
   return {
     administratorUri: uriOf(ADMINISTRATOR),
     readerUri: uriOf(READER),
-    grantReading: change("grant"),
-    revokeReading: change("revoke"),
+    grantReading: (resource, id) => change("grant", resource, id, "READ"),
+    grant: (resource, id, permission) => change("grant", resource, id, permission),
+    revokeReading: (resource, id) => change("revoke", resource, id),
     setReaderPassword: password =>
       send("PATCH", "2.0/mlflow/users/update-password", { username: READER.name, password }),
     trackingUri: server.trackingUri,

@@ -6,6 +6,8 @@ import { chromiumBrowser } from "../testbed/chromium";
 export interface ModelVersionPage {
   /** Sets a tag by the form of the page. */
   setTag: (key: string, value: string) => Promise<void>;
+  /** The values that the page shows of tags, by key, when it is loaded anew. */
+  tags: () => Promise<ReadonlyMap<string, string>>;
   /** Deletes a tag by its button, and says yes when the page asks. */
   deleteTag: (key: string) => Promise<void>;
   close: () => Promise<void>;
@@ -39,8 +41,22 @@ export async function openModelVersionPage(
         await view.getByTestId("add-tag-button").click();
         await view.getByRole("cell", { name: key, exact: true }).waitFor();
       },
+      async tags() {
+        await view.reload();
+        await showTags(view);
+        const rows = await view
+          .getByRole("row")
+          .filter({ has: view.getByTestId("editable-table-button-delete") })
+          .all();
+        const cells = await Promise.all(rows.map(row => row.getByRole("cell").allInnerTexts()));
+        return new Map(cells.map(([key = "", value = ""]) => [key.trim(), value.trim()]));
+      },
       async deleteTag(key) {
-        await view.getByRole("row").filter({ hasText: key }).getByTestId("editable-table-button-delete").click();
+        await view
+          .getByRole("row")
+          .filter({ has: view.getByRole("cell", { name: key, exact: true }) })
+          .getByTestId("editable-table-button-delete")
+          .click();
         await view.getByRole("dialog").getByRole("button", { name: "Confirm" }).click();
         await view.getByRole("cell", { name: key, exact: true }).waitFor({ state: "detached" });
       },

@@ -15,6 +15,7 @@ export interface MlflowRegistry {
   ) => Promise<ModelVersionKey>;
   setTag: (key: ModelVersionKey, name: string, value: string) => Promise<void>;
   deleteTag: (key: ModelVersionKey, name: string) => Promise<void>;
+  tagsOf: (key: ModelVersionKey) => Promise<ReadonlyMap<string, string>>;
   deleteVersion: (key: ModelVersionKey) => Promise<void>;
   /** Gives a registered model another name; its versions stay what they are. */
   renameModel: (model: string, newName: string) => Promise<void>;
@@ -44,6 +45,11 @@ export function openRegistry(trackingUri: string, access: MlflowAccess = { tls: 
     },
     async deleteTag({ model, version }, key) {
       await transport({ method: "DELETE", path: "model-versions/delete-tag", body: { name: model, version, key } });
+    },
+    async tagsOf({ model, version }) {
+      const answer = await transport({ method: "GET", path: "model-versions/get", query: { name: model, version } });
+      const { tags = [] } = (answer as { model_version: { tags?: { key: string; value: string }[] } }).model_version;
+      return new Map(tags.map(({ key, value }) => [key, value]));
     },
     async deleteVersion({ model, version }) {
       await transport({ method: "DELETE", path: "model-versions/delete", body: { name: model, version } });

@@ -37,7 +37,7 @@ export interface DeliveryOptions {
   readonly workspace?: string | undefined;
   readonly namespace: string;
   /** Makes the cluster match what MLflow says about the version; `told` is what the event says of the deploy tag. */
-  readonly reconcile: (key: ModelVersionKey, told: ToldTag | undefined) => Promise<Outcome>;
+  readonly reconcile: (key: ModelVersionKey, told: ToldTag | undefined, deliveryId: string) => Promise<Outcome>;
   readonly log: Log;
   /** Deliveries about the deploy tag that are worked on at once; further ones are answered 429. */
   readonly maximumUnderWay?: number | undefined;
@@ -131,7 +131,7 @@ export function createDeliveryHandler(options: DeliveryOptions): (request: HttpR
     });
     underWay++;
     try {
-      const outcome = await pacing.during(reconcile(event.key, event.told));
+      const outcome = await pacing.during(reconcile(event.key, event.told, request.id));
       log.info(
         {
           ...fields(),

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { startHttpServer } from "../../../capabilities/server/http-server";
 import { createRoutes } from "../../../capabilities/server/routes";
 import { fakeCluster } from "../../support/unit/fake-cluster";
-import { liveService } from "../../support/unit/objects";
+import { liveService, stateOfService } from "../../support/unit/objects";
 import { recordingLog } from "../../support/unit/recording-log";
 
 // The endpoint with a full page of services. They are from memory: what a flood does to the endpoint is asked here, and five
@@ -12,6 +12,7 @@ const routes = createRoutes({
   deliveries: undefined,
   health: () => Promise.resolve({ mlflowConnected: true, kubernetesConnected: true }),
   services: fakeCluster(...services),
+  stateOf: stateOfService,
 });
 
 async function main(): Promise<void> {

@@ -20,6 +20,7 @@ export function fakeMlflow(replaced: Partial<MlflowReader> = {}): FakeMlflow {
     getModelVersion: key => Promise.resolve(versions.get(formatKey(key))),
     searchTagged: tagKey =>
       Promise.resolve([...versions.values()].filter(({ tags }) => tags.get(tagKey)?.toLowerCase() === "true")),
+    searchWithTag: tagKey => Promise.resolve([...versions.values()].filter(({ tags }) => tags.has(tagKey))),
     getRun: runId => Promise.resolve(runs.get(runId)),
     getDownloadUri: key => Promise.reject(new Error(`no download URI for ${formatKey(key)}`)),
     getLoggedModelUri: modelId => Promise.reject(new Error(`no logged model ${modelId}`)),
@@ -43,6 +44,10 @@ export function fakeMlflow(replaced: Partial<MlflowReader> = {}): FakeMlflow {
     searchTagged(tagKey) {
       note(`search ${tagKey}`);
       return answers.searchTagged(tagKey);
+    },
+    searchWithTag(tagKey) {
+      note(`search with ${tagKey}`);
+      return answers.searchWithTag(tagKey);
     },
     getRun(runId) {
       note(`run ${runId}`);

@@ -1,4 +1,5 @@
 import { identityAnnotations, identityLabels, MANAGED_BY } from "../../../capabilities/kserve/identity";
+import { factsOf } from "../../../capabilities/kserve/service-facts";
 import { parseLive } from "../../../capabilities/kserve/live-inference-service";
 import type { LiveInferenceService, ManagedFieldsEntry } from "../../../capabilities/kserve/live-inference-service";
 import { inferenceServiceName } from "../../../capabilities/kserve/names";
@@ -7,6 +8,8 @@ import type { CompiledTemplate } from "../../../capabilities/template/rendering"
 import type { ModelVersion } from "../../../capabilities/mlflow/client";
 import type { ModelVersionKey } from "../../../capabilities/support/model-version-key";
 import type { PredictorResources } from "../../../capabilities/reconciliation/desired-object";
+import type { VersionState } from "../../../capabilities/status/published";
+import { versionState } from "../../../capabilities/status/version-state";
 
 export const NAMESPACE = "models";
 
@@ -99,4 +102,15 @@ export function liveService(key: ModelVersionKey = modelVersion(), changes: Live
   });
   if (live === undefined) throw new Error("the test's InferenceService has not the form of one");
   return live;
+}
+
+/** Milliseconds that a service of the tests may take to become Ready. */
+export const START_LIMIT = 900_000;
+
+/** The state of a version of which nothing is known but its service, which people reach at KServe's external address. */
+export function stateOfService(live: LiveInferenceService): VersionState {
+  const service = factsOf(live, START_LIMIT);
+  const state = versionState({ wish: undefined, service }, ({ urls }) => urls?.external);
+  if (state === undefined) throw new Error("a version with a service has a state");
+  return state;
 }

@@ -1,0 +1,174 @@
+import { readIngressConfiguration } from "../kserve/ingress-configuration";
+import type { IngressConfiguration } from "../kserve/ingress-configuration";
+import { keyOf } from "../kserve/identity";
+import type { LiveInferenceService } from "../kserve/live-inference-service";
+import { factsOf } from "../kserve/service-facts";
+import type { ServiceFacts } from "../kserve/service-facts";
+import type { ApiServer } from "../kubernetes/api-server";
+import type { MlflowReader } from "../mlflow/client";
+import type { VersionTags } from "../mlflow/version-tags";
+import { messageOf } from "../observability/logging";
+import type { Log } from "../observability/logging";
+import type { Metrics } from "../observability/metrics";
+import type { Failure } from "../reconciliation/failures";
+import type { Outcome } from "../reconciliation/reconciler";
+import type { Resynced } from "../reconciliation/resync";
+import type { ModelVersionKey } from "../support/model-version-key";
+import type { StateChange, VersionState } from "./published";
+import { servingUrl } from "./serving-url";
+import { areOwn, statusTagKeys } from "./status-tags";
+import { createStatusTagWriter } from "./status-tag-writer";
+import { createVersionStates } from "./version-states";
+import type { VersionChange } from "./version-states";
+import { versionState } from "./version-state";
+
+/**
+ * Polls from one look at what seldom changes to the next: KServe's configuration, and tags that were left behind because a
+ * process ended before it took them away.
+ */
+const LOOK_EVERY = 10;
+
+/** Changes that are kept for the page. */
+const HISTORY = 2_000;
+
+export interface PublishingOptions {
+  readonly apiServer: ApiServer;
+  readonly mlflow: Pick<MlflowReader, "getModelVersion" | "searchWithTag">;
+  readonly tags: VersionTags;
+  readonly namespace: string;
+  /** Milliseconds that a service may take to become Ready. */
+  readonly startLimit: number;
+  readonly deployTagKey: string;
+  /** The settings of these names. */
+  readonly statusTags: boolean;
+  readonly statusTagPrefix: string;
+  readonly servingUrl: string;
+  readonly kserveNamespace: string;
+  /** Why the last reconcile of a version failed, when it did. */
+  readonly failureOf: (key: ModelVersionKey) => Failure | undefined;
+  readonly metrics: Pick<Metrics, "statusTagWritten" | "unwrittenStatusTags">;
+  readonly log: Log;
+}
+
+/**
+ * Says how each version is: in the log, as tags in MLflow, for `/services` and the page. Only the process that polls knows all
+ * of it; in others it says what a service itself tells.
+ */
+export interface Publishing {
+  /** Follows one poll. @throws what the poll throws */
+  readonly during: (resync: () => Promise<Resynced>) => Promise<Resynced>;
+  /** The watch saw a service, or that it is gone. */
+  readonly serviceSeen: (key: ModelVersionKey, live: LiveInferenceService) => void;
+  readonly serviceGone: (key: ModelVersionKey, uid: string) => void;
+  readonly reconciled: (key: ModelVersionKey, outcome: Outcome) => void;
+  readonly failed: (key: ModelVersionKey) => void;
+  /** The state of the version that a service is of, as the service is now. */
+  readonly stateOf: (live: LiveInferenceService) => VersionState;
+  /** Changes of states since the start, the newest first. */
+  readonly history: () => readonly StateChange[];
+  readonly idle: () => Promise<void>;
+  readonly stop: () => Promise<void>;
+}
+
+export function createPublishing(options: PublishingOptions): Publishing {
+  const { apiServer, mlflow, namespace, startLimit, deployTagKey, failureOf, metrics, log } = options;
+  const tagKeys = statusTagKeys(options.statusTagPrefix);
+  const history: StateChange[] = [];
+  let ingress: IngressConfiguration | undefined;
+  let toldIngress: string | undefined;
+  let polls = 0;
+
+  const urlOf = (service: ServiceFacts, key: ModelVersionKey): string | undefined =>
+    servingUrl(options.servingUrl, service, { key, namespace }, ingress);
+
+  const tell = ({ key, before, after }: VersionChange): void => {
+    writer.changed(key);
+    if (before?.word === after?.word) return;
+    const cause = after?.cause;
+    history.unshift({ ...key, at: Date.now(), before: before?.word, after: after?.word, cause });
+    history.length = Math.min(history.length, HISTORY);
+    const about = { model: key.model, version: key.version, change: "state", before: before?.word, after: after?.word };
+    const message = after === undefined ? "Model version is not served any more" : `Model version is ${after.word}`;
+    log.info({ ...about, url: after?.url, cause }, message);
+  };
+
+  const states = createVersionStates({ deployTagKey, tagKeys, urlOf, failureOf, onChange: tell });
+  const writer = createStatusTagWriter({
+    states,
+    tags: options.tags,
+    readVersion: key => mlflow.getModelVersion(key),
+    keys: tagKeys,
+    isEnabled: options.statusTags,
+    log,
+    onWrite: metrics.statusTagWritten,
+    onUnwritten: metrics.unwrittenStatusTags,
+  });
+
+  /** What KServe's configuration says may change, and is one small object. */
+  const readIngress = async (): Promise<void> => {
+    if (options.servingUrl !== "auto") return;
+    let cause: string | undefined;
+    try {
+      ingress = await readIngressConfiguration(apiServer, options.kserveNamespace);
+    } catch (error) {
+      cause = messageOf(error);
+    }
+    if (cause !== undefined && cause !== toldIngress) {
+      log.warn(
+        { cause },
+        "KServe's configuration cannot be read, so addresses in the cluster are shown: set MLFLOW_KSERVE_KSERVE_NAMESPACE, or " +
+          "say with MLFLOW_KSERVE_SERVING_URL which address people use",
+      );
+    }
+    toldIngress = cause;
+  };
+
+  /** Another installation's version, as its own tag `deploy…` tells: what stands there is that one's. */
+  const isServedByOthers = (tags: ReadonlyMap<string, string>): boolean =>
+    [...tags].some(([key, value]) => key !== deployTagKey && /^deploy/i.test(key) && value.toLowerCase() === "true");
+
+  /** Finds versions whose tags say something although there is nothing to say. */
+  const searchLeftBehind = async (begun: number): Promise<void> => {
+    try {
+      const found = await mlflow.searchWithTag(tagKeys.state);
+      states.found(
+        begun,
+        found.filter(({ tags }) => areOwn(tags, tagKeys) && !isServedByOthers(tags)),
+      );
+    } catch (error) {
+      log.debug({ cause: messageOf(error) }, "MLflow could not be searched for status tags that were left behind");
+    }
+  };
+
+  return {
+    async during(resync) {
+      const begun = states.begin();
+      const resynced = await resync();
+      if (polls++ % LOOK_EVERY === 0) {
+        ingress = undefined;
+        await searchLeftBehind(begun);
+      }
+      if (ingress === undefined && [...resynced.services.values()].some(({ facts }) => facts.urls !== undefined))
+        await readIngress();
+      states.polled(begun, { tagged: resynced.tagged, services: resynced.services, held: resynced.heldRemovals });
+      writer.polled();
+      return resynced;
+    },
+    serviceSeen(key, live) {
+      states.serviceSeen(key, factsOf(live, startLimit));
+    },
+    serviceGone: states.serviceGone,
+    reconciled: states.reconciled,
+    failed: states.failed,
+    stateOf(live) {
+      const key = keyOf(live.metadata);
+      const service = factsOf(live, startLimit);
+      const known = key && states.factsAbout(key);
+      const state = versionState({ wish: undefined, ...known, service }, found => key && urlOf(found, key));
+      return state ?? { word: service.state, since: service.since, cause: service.cause };
+    },
+    history: () => history,
+    idle: writer.idle,
+    stop: writer.stop,
+  };
+}

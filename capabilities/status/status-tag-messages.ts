@@ -1,0 +1,54 @@
+import type { StatusTagKeys } from "./status-tags";
+
+/** Names that a message has at the most. */
+const NAMES = 5;
+
+/** What keeps status tags from being as they should. */
+export interface Unwritten {
+  /** Models of whose versions MLflow lets us set none. */
+  readonly denied: readonly string[];
+  /** Models of whose versions MLflow lets us delete none, so that they are overwritten. */
+  readonly overwritten: readonly string[];
+  /** Versions where somebody's own tag has the key. */
+  readonly foreign: readonly string[];
+  /** Versions whose tags somebody else changes back. */
+  readonly contested: readonly string[];
+}
+
+/** A sentence for each thing, with cause and cure. */
+export function describeUnwritten(found: Unwritten, keys: StatusTagKeys): string[] {
+  const { denied, overwritten, foreign, contested } = found;
+  const messages: string[] = [];
+  if (denied.length > 0) {
+    messages.push(
+      `MLflow does not let this module's user set tags of versions of ${namesOf(denied, "model")} (403), so nothing there says ` +
+        "how they are served; serving goes on: give the user EDIT, better MANAGE, on the registered models, or set " +
+        "MLFLOW_KSERVE_STATUS_TAGS=false",
+    );
+  }
+  if (overwritten.length > 0) {
+    messages.push(
+      `MLflow does not let this module's user delete tags of versions of ${namesOf(overwritten, "model")} (403), so that what is ` +
+        `over is overwritten (${keys.state}=Stopped): give the user MANAGE on the registered models`,
+    );
+  }
+  if (foreign.length > 0) {
+    messages.push(
+      `${namesOf(foreign, "version")} already have a tag ${keys.state}, ${keys.url} or ${keys.cause} that this module did not ` +
+        "write, and it is left as it is: delete it, or choose another prefix with MLFLOW_KSERVE_STATUS_TAG_PREFIX",
+    );
+  }
+  if (contested.length > 0) {
+    messages.push(
+      `somebody else changes the tag ${keys.state} of ${namesOf(contested, "version")} again and again, so it is left to them: ` +
+        "where two installations serve from one MLflow, give each a prefix of its own with MLFLOW_KSERVE_STATUS_TAG_PREFIX",
+    );
+  }
+  return messages;
+}
+
+function namesOf(names: readonly string[], what: string): string {
+  const shown = [...names].sort().slice(0, NAMES).join(", ");
+  const more = names.length > NAMES ? `, and ${names.length - NAMES} more` : "";
+  return `${names.length} ${what}${names.length === 1 ? "" : "s"} (${shown}${more})`;
+}

@@ -1,0 +1,162 @@
+import { describe, expect, it } from "vitest";
+import { modelVersion } from "../../test/support/unit/objects";
+import { settle } from "../../test/support/unit/outcomes";
+import { recordingLog } from "../../test/support/unit/recording-log";
+import { MlflowError } from "../mlflow/errors";
+import { formatKey } from "../support/model-version-key";
+import type { ModelVersionKey } from "../support/model-version-key";
+import type { VersionState } from "./published";
+import { statusTagKeys, statusTagsOf } from "./status-tags";
+import { createStatusTagWriter } from "./status-tag-writer";
+import type { StatusTagWriter } from "./status-tag-writer";
+
+const KEYS = statusTagKeys("serving");
+const KEY = { model: "iris", version: "3" };
+
+interface SetUp {
+  readonly writer: StatusTagWriter;
+  /** What MLflow has. */
+  readonly stored: Map<string, Map<string, string>>;
+  /** What was asked of MLflow, in order. */
+  readonly calls: string[];
+  /** The state that a version is in from now on; and whether the last poll read its tags. */
+  readonly put: (key: ModelVersionKey, state: VersionState | undefined) => void;
+  readonly messages: string[];
+  readonly clock: { now: number };
+  /** Calls of MLflow at the same time: now, and at the most. */
+  readonly atOnce: { now: number; most: number };
+}
+
+/** @param fail the error that a call is answered with, if any */
+function setUp(fail: (call: string) => MlflowError | undefined = () => undefined): SetUp {
+  const { log, lines } = recordingLog();
+  const stored = new Map<string, Map<string, string>>();
+  const known = new Map<string, { key: ModelVersionKey; state: VersionState | undefined }>();
+  const calls: string[] = [];
+  const clock = { now: 1_000_000 };
+  const atOnce = { now: 0, most: 0 };
+  const tagsIn = (key: ModelVersionKey): Map<string, string> => {
+    const tags = stored.get(formatKey(key)) ?? new Map<string, string>();
+    stored.set(formatKey(key), tags);
+    return tags;
+  };
+  const call = async (what: string): Promise<void> => {
+    calls.push(what);
+    atOnce.most = Math.max(atOnce.most, ++atOnce.now);
+    await settle();
+    atOnce.now--;
+    const error = fail(what);
+    if (error !== undefined) throw error;
+  };
+  const describeKnown = ({ key, state }: { key: ModelVersionKey; state: VersionState | undefined }) => ({
+    ...{ key, state, service: undefined },
+    tags: statusTagsOf(tagsIn(key), KEYS),
+  });
+  const writer = createStatusTagWriter({
+    states: {
+      get: key => {
+        const entry = known.get(formatKey(key));
+        return entry && describeKnown(entry);
+      },
+      all: () => [...known.values()].map(describeKnown),
+      read: () => undefined,
+      tagWritten: () => undefined,
+    },
+    tags: {
+      async set(key, tag, value) {
+        await call(`${formatKey(key)} ${tag}=${value}`);
+        tagsIn(key).set(tag, value);
+      },
+      async delete(key, tag) {
+        await call(`${formatKey(key)} -${tag}`);
+        tagsIn(key).delete(tag);
+      },
+    },
+    readVersion: () => Promise.resolve(modelVersion()),
+    ...{ keys: KEYS, isEnabled: true, log, now: () => clock.now },
+    ...{ onWrite: () => undefined, onUnwritten: () => undefined },
+  });
+  const messages = {
+    get list() {
+      return lines.filter(({ level }) => level === "warn").map(({ message }) => message);
+    },
+  };
+  return {
+    ...{ writer, stored, calls, clock, atOnce },
+    get messages() {
+      return messages.list;
+    },
+    put: (key, state) => known.set(formatKey(key), { key, state }),
+  };
+}
+
+const denial = (): MlflowError =>
+  new MlflowError("unauthorized", "Permission denied", undefined, { facts: { status: 403 } });
+
+describe("createStatusTagWriter", () => {
+  it("writes a state that flaps once in a while, as it is by then", async () => {
+    const { writer, calls, put, clock } = setUp();
+    for (const word of ["Starting", "Ready", "Failed", "Ready"] as const) {
+      put(KEY, { word });
+      writer.changed(KEY);
+      await writer.idle();
+    }
+    expect(calls).toEqual(['"iris" version 3 serving=Starting']);
+    clock.now += 3_000;
+    writer.changed({ model: "other", version: "1" });
+    await writer.idle();
+    expect(calls.slice(1)).toEqual(['"iris" version 3 serving=Ready']);
+  });
+
+  it("writes one tag after the other, however many versions changed", async () => {
+    const { writer, put, stored, atOnce } = setUp();
+    for (let version = 1; version <= 100; version++)
+      put({ model: "iris", version: String(version) }, { word: "Ready" });
+    writer.polled();
+    await writer.idle();
+    expect([stored.size, atOnce.most]).toEqual([100, 1]);
+  });
+
+  it("tries a right that was denied again after a while, and says what to do once", async () => {
+    const setup = setUp(denial);
+    const { writer, calls, put, clock } = setup;
+    put(KEY, { word: "Ready" });
+    for (let poll = 0; poll < 3; poll++) {
+      writer.polled();
+      await writer.idle();
+    }
+    expect(calls).toHaveLength(1);
+    expect(setup.messages).toEqual([expect.stringContaining("give the user EDIT, better MANAGE")]);
+    clock.now += 600_000;
+    writer.polled();
+    await writer.idle();
+    expect(calls).toHaveLength(2);
+    expect(setup.messages).toHaveLength(1);
+  });
+
+  it("leaves the rest to the next poll when MLflow does not answer", async () => {
+    const { writer, calls, put } = setUp(() => new MlflowError("unreachable", "MLflow cannot be reached"));
+    for (let version = 1; version <= 10; version++) put({ model: "iris", version: String(version) }, { word: "Ready" });
+    writer.polled();
+    await writer.idle();
+    expect(calls).toHaveLength(3);
+  });
+
+  it("leaves tags to somebody who changes them back each time, until the state is another one", async () => {
+    const setup = setUp();
+    const { writer, calls, put, stored, clock } = setup;
+    put(KEY, { word: "Ready" });
+    for (let poll = 0; poll < 6; poll++) {
+      writer.polled();
+      await writer.idle();
+      stored.get(formatKey(KEY))?.set("serving", "Starting");
+      clock.now += 60_000;
+    }
+    expect(calls).toHaveLength(3);
+    expect(setup.messages).toEqual([expect.stringContaining("where two installations serve from one MLflow")]);
+    put(KEY, { word: "Failed" });
+    writer.polled();
+    await writer.idle();
+    expect(stored.get(formatKey(KEY))?.get("serving")).toBe("Failed");
+  });
+});

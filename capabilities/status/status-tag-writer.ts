@@ -1,0 +1,244 @@
+import { MlflowError } from "../mlflow/errors";
+import type { VersionTags } from "../mlflow/version-tags";
+import type { ModelVersion } from "../mlflow/client";
+import { messageOf } from "../observability/logging";
+import type { Log } from "../observability/logging";
+import type { StatusTagWrite, UnwrittenStatusTags } from "../observability/metrics";
+import { BoundedCache } from "../support/bounded-cache";
+import { formatKey } from "../support/model-version-key";
+import type { ModelVersionKey } from "../support/model-version-key";
+import type { VersionState } from "./published";
+import { describeUnwritten } from "./status-tag-messages";
+import { planStatusTags } from "./status-tags";
+import type { StatusTagKeys, TagChange } from "./status-tags";
+import type { KnownVersion, VersionStates } from "./version-states";
+
+/** Milliseconds between two writings for one version: a state that flaps is not worth more of MLflow's time. */
+const PAUSE = 3_000;
+
+/** Milliseconds after which it is tried again whether a right that MLflow denied has been given meanwhile. */
+const DENIED_FOR = 600_000;
+
+/** Milliseconds for which an answer of MLflow's may be older than what was written: it may read from a replica. */
+const LAG = 10_000;
+
+/** Times that somebody else may change a version's tags back until they are left to them. */
+const CONTESTS = 3;
+
+/** Calls that fail one after the other until the rest is left to the next poll. */
+const FAILURES = 3;
+
+/** Remembered writings, for the pauses and contests. */
+const CAPACITY = 50_000;
+
+export interface StatusTagWriterOptions {
+  readonly states: Pick<VersionStates, "get" | "all" | "read" | "tagWritten">;
+  readonly tags: VersionTags;
+  readonly readVersion: (key: ModelVersionKey) => Promise<ModelVersion | undefined>;
+  readonly keys: StatusTagKeys;
+  /** false: what the module has written is taken away. */
+  readonly isEnabled: boolean;
+  readonly log: Log;
+  readonly onWrite: (result: StatusTagWrite) => void;
+  readonly onUnwritten: (counts: UnwrittenStatusTags) => void;
+  /** Milliseconds on a clock that only goes forward. */
+  readonly now?: () => number;
+  readonly pause?: number;
+}
+
+/**
+ * Writes to MLflow, as tags of the versions, how they are served. It goes by what the tags are and what they should be: what
+ * was not written, or was changed by others, is found by the next poll. One call at a time, so that people's own calls and
+ * the deliveries that each written tag makes of MLflow leave room for theirs.
+ */
+export interface StatusTagWriter {
+  /** The state of a version is another one. */
+  readonly changed: (key: ModelVersionKey) => void;
+  /** A poll has come to its end: all versions are compared. */
+  readonly polled: () => void;
+  /** Resolves when nothing is being written; what is only paused is not waited for. */
+  readonly idle: () => Promise<void>;
+  /** Ends after the call under way. */
+  readonly stop: () => Promise<void>;
+}
+
+/** What was last written for a version. */
+interface Written {
+  readonly wanted: string;
+  readonly at: number;
+  readonly contests: number;
+}
+
+export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTagWriter {
+  const { states, tags, keys, isEnabled, log, onWrite, now = () => performance.now(), pause = PAUSE } = options;
+  /** Versions to be looked at, each from this moment on. */
+  const waiting = new Map<string, { readonly key: ModelVersionKey; readonly from: number }>();
+  const written = new BoundedCache<Written>(CAPACITY);
+  /** Models whose versions' tags MLflow did not let us set or delete, and from when on that is tried again. */
+  const denied = { set: new Map<string, number>(), delete: new Map<string, number>() };
+  let working: Promise<void> | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let isStopped = false;
+  let told = "";
+
+  const mayTry = (right: "set" | "delete", model: string): boolean => (denied[right].get(model) ?? 0) <= now();
+
+  const wantedOf = ({ state }: KnownVersion): VersionState | undefined => (isEnabled ? state : undefined);
+
+  const planFor = (version: KnownVersion & { readonly tags: ReadonlyMap<string, string> }) =>
+    planStatusTags(
+      {
+        actual: version.tags,
+        state: wantedOf(version),
+        wroteBefore: written.get(formatKey(version.key)) !== undefined,
+        mayDelete: mayTry("delete", version.key.model),
+      },
+      keys,
+    );
+
+  const enqueue = (key: ModelVersionKey): void => {
+    const id = formatKey(key);
+    if (isStopped || waiting.has(id)) return;
+    const before = written.get(id);
+    waiting.set(id, { key, from: before === undefined ? 0 : before.at + pause });
+    goOn();
+  };
+
+  const write = async (key: ModelVersionKey, change: TagChange, wanted: string): Promise<void> => {
+    const right = change.value === undefined ? "delete" : "set";
+    try {
+      if (change.value === undefined) await tags.delete(key, change.key);
+      else await tags.set(key, change.key, change.value);
+    } catch (error) {
+      const isDenial = error instanceof MlflowError && error.facts.status === 403;
+      onWrite(isDenial ? "denied" : "error");
+      if (isDenial) denied[right].set(key.model, now() + DENIED_FOR);
+      throw error;
+    }
+    denied[right].delete(key.model);
+    const id = formatKey(key);
+    written.set(id, { wanted, at: now(), contests: written.get(id)?.contests ?? 0 });
+    onWrite("success");
+    states.tagWritten(key, change);
+  };
+
+  /** Makes one version's tags what they should be. @throws MlflowError */
+  const bringUpToDate = async (key: ModelVersionKey): Promise<void> => {
+    let version = states.get(key);
+    if (version === undefined) return;
+    if (version.tags === undefined) {
+      states.read(key, await options.readVersion(key));
+      version = states.get(key);
+      if (version?.tags === undefined) return;
+    }
+    const plan = planFor({ ...version, tags: version.tags });
+    if (plan.kind === "foreign" || plan.changes.length === 0) return;
+    const wanted = signatureOf(wantedOf(version));
+    for (const change of plan.changes) await write(key, change, wanted);
+  };
+
+  const nextDue = (): ModelVersionKey | undefined => {
+    for (const [id, { key, from }] of waiting) {
+      if (from > now()) continue;
+      waiting.delete(id);
+      return key;
+    }
+    return undefined;
+  };
+
+  const work = async (): Promise<void> => {
+    let failures = 0;
+    for (let key = nextDue(); key !== undefined && !isStopped; key = nextDue()) {
+      try {
+        await bringUpToDate(key);
+        failures = 0;
+      } catch (error) {
+        if (!(error instanceof MlflowError)) throw error;
+        if (error.code === "RESOURCE_DOES_NOT_EXIST") states.read(key, undefined);
+        // Overwritten instead, at once.
+        else if (error.facts.status === 403 && mayTry("set", key.model)) waiting.set(formatKey(key), { key, from: 0 });
+        else {
+          log.debug({ ...key, cause: messageOf(error) }, "Status tags could not be written, the next poll tries again");
+          if (error.facts.status !== 403 && ++failures >= FAILURES) waiting.clear();
+        }
+      }
+    }
+  };
+
+  const goOn = (): void => {
+    clearTimeout(timer);
+    if (working !== undefined || isStopped || waiting.size === 0) return;
+    let earliest = Infinity;
+    for (const { from } of waiting.values()) earliest = Math.min(earliest, from);
+    if (earliest > now()) {
+      timer = setTimeout(goOn, earliest - now() + 1);
+      timer.unref();
+      return;
+    }
+    working = work()
+      .catch((error: unknown) => {
+        log.error({ cause: messageOf(error) }, "Status tags could not be written");
+      })
+      .finally(() => {
+        working = undefined;
+        goOn();
+      });
+  };
+
+  /** @returns whether others change this version's tags back again and again */
+  const isContested = (id: string, wanted: string): boolean => {
+    const before = written.get(id);
+    if (before?.wanted !== wanted || now() - before.at < LAG) return false;
+    const contests = Math.min(before.contests + 1, CONTESTS);
+    written.set(id, { ...before, contests });
+    return contests >= CONTESTS;
+  };
+
+  return {
+    changed(key) {
+      if (isEnabled && mayTry("set", key.model)) enqueue(key);
+    },
+
+    polled() {
+      const [foreign, contested]: [string[], string[]] = [[], []];
+      for (const version of states.all()) {
+        const { key } = version;
+        const id = formatKey(key);
+        if (version.tags === undefined) {
+          if (wantedOf(version) !== undefined) enqueue(key);
+          continue;
+        }
+        const plan = planFor({ ...version, tags: version.tags });
+        if (plan.kind === "foreign") {
+          if (isEnabled) foreign.push(id);
+        } else if (plan.changes.length > 0 && mayTry("set", key.model)) {
+          if (isContested(id, signatureOf(wantedOf(version)))) contested.push(id);
+          else enqueue(key);
+        }
+      }
+      const found = { denied: [...denied.set.keys()], overwritten: [...denied.delete.keys()], foreign, contested };
+      options.onUnwritten({ denied: denied.set.size, foreign: foreign.length, contested: contested.length });
+      const messages = describeUnwritten(found, keys);
+      const identity = JSON.stringify(messages);
+      if (identity === told) return;
+      told = identity;
+      for (const message of messages) log.warn({}, message);
+      if (messages.length === 0) log.info({}, "All status tags can be written to MLflow");
+    },
+
+    async idle() {
+      await new Promise(resolve => setImmediate(resolve));
+      while (working !== undefined) await working;
+    },
+
+    async stop() {
+      isStopped = true;
+      clearTimeout(timer);
+      await working;
+    },
+  };
+}
+
+function signatureOf(state: VersionState | undefined): string {
+  return JSON.stringify([state?.word, state?.url, state?.cause]);
+}

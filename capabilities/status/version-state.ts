@@ -1,0 +1,59 @@
+import { explainManagement } from "../kserve/management";
+import type { ServiceFacts } from "../kserve/service-facts";
+import type { Failure } from "../reconciliation/failures";
+import type { VersionState } from "./published";
+
+/** What MLflow says should become of a version: a decision (reconciliation/decision.ts) without the version. */
+export type Wish =
+  | { readonly kind: "serve" }
+  | { readonly kind: "remove" | "wait" | "refuse"; readonly reason: string };
+
+/** All that the state of a version is made from. */
+export interface VersionFacts {
+  /** undefined as long as that is not known of one that has a service. */
+  readonly wish: Wish | undefined;
+  /** Its InferenceService, where there is one. */
+  readonly service: ServiceFacts | undefined;
+  /** Why it could not be reconciled the last time. */
+  readonly failure?: Failure | undefined;
+  /** Why its service stays although it is to go. */
+  readonly hold?: string | undefined;
+}
+
+/**
+ * The state of a version, in the one form for `/services`, the tags in MLflow, the log and the page; undefined for one that
+ * has nothing to do with serving.
+ *
+ * What a person has to act on goes before what the service itself says: a version whose latest wish was refused is `Refused`
+ * also where its service goes on serving in a former form, with the address of that.
+ *
+ * @param urlOf where a service that serves answers
+ */
+export function versionState(
+  { wish, service, failure, hold }: VersionFacts,
+  urlOf: (service: ServiceFacts) => string | undefined,
+): VersionState | undefined {
+  if (service?.state === "Stopping") return { word: "Stopping", since: service.since, cause: service.cause };
+  const url = service && urlOf(service);
+  const waiting = (cause: string): VersionState => ({ word: "Waiting", url, since: service?.since, cause });
+  if (service !== undefined && hold !== undefined) return waiting(`its service is to go, and stays for now: ${hold}`);
+  if (failure?.kind === "permanent") {
+    return failure.status === "conflict"
+      ? { word: "Conflict", cause: failure.message }
+      : { word: "Refused", url, since: service?.since, cause: failure.message };
+  }
+  if (failure?.kind === "waiting") return waiting(failure.message);
+  if (service !== undefined && service.management !== "managed") return waiting(explainManagement(service.management));
+  switch (wish?.kind) {
+    case "wait":
+      return waiting(wish.reason);
+    case "refuse":
+      return { word: "Refused", url, since: service?.since, cause: wish.reason };
+    case "remove":
+      return service && { word: "Stopping", cause: wish.reason };
+    case "serve":
+    case undefined:
+      if (service !== undefined) return { word: service.state, url, since: service.since, cause: service.cause };
+      return wish && { word: "Starting", cause: failure?.message };
+  }
+}

@@ -1,0 +1,130 @@
+import { describe, expect, it } from "vitest";
+import { liveService, modelVersion, START_LIMIT } from "../../test/support/unit/objects";
+import { factsOf } from "../kserve/service-facts";
+import type { ServiceFacts } from "../kserve/service-facts";
+import type { ModelVersion } from "../mlflow/client";
+import type { Failure } from "../reconciliation/failures";
+import type { Outcome } from "../reconciliation/reconciler";
+import { formatKey } from "../support/model-version-key";
+import { statusTagKeys } from "./status-tags";
+import { createVersionStates } from "./version-states";
+import type { PolledVersions, VersionStates } from "./version-states";
+
+const KEY = { model: "iris", version: "3" };
+const LATELY = new Date().toISOString();
+const serviceIn = (status: "True" | "Unknown", metadata = {}): ServiceFacts => {
+  const lately = { creationTimestamp: LATELY, ...metadata };
+  return factsOf(
+    liveService(KEY, { metadata: lately, status: { conditions: [{ type: "Ready", status }] } }),
+    START_LIMIT,
+  );
+};
+const outcome = (action: Outcome["action"], version: ModelVersion | undefined): Outcome => ({
+  ...{ action, version, inferenceService: "mlflow-iris-v3", namespace: "models" },
+  ...{ mlflowMilliseconds: 1, kubernetesMilliseconds: 1 },
+});
+
+interface SetUp {
+  readonly states: VersionStates;
+  readonly failures: Map<string, Failure>;
+  readonly words: (string | undefined)[];
+  readonly poll: (found?: Partial<PolledVersions>, meanwhile?: () => void) => void;
+}
+
+function setUp(): SetUp {
+  const words: (string | undefined)[] = [];
+  const failures = new Map<string, Failure>();
+  const states = createVersionStates({
+    deployTagKey: "deploy",
+    tagKeys: statusTagKeys("serving"),
+    urlOf: ({ urls }) => urls?.internal,
+    failureOf: key => failures.get(formatKey(key)),
+    onChange: ({ after }) => words.push(after?.word),
+  });
+  const poll: SetUp["poll"] = (found = {}, meanwhile = () => undefined) => {
+    const begun = states.begin();
+    meanwhile();
+    states.polled(begun, { tagged: [], services: new Map(), held: [], ...found });
+  };
+  return { states, failures, words, poll };
+}
+
+const withService = (facts: ServiceFacts): PolledVersions["services"] =>
+  new Map([[formatKey(KEY), { key: KEY, facts }]]);
+
+describe("createVersionStates", () => {
+  it("tells nothing before the first poll is complete, and all of it then", () => {
+    const { states, words, poll } = setUp();
+    states.serviceSeen(KEY, serviceIn("True"));
+    expect([...states.all()]).toEqual([]);
+    const begun = states.begin();
+    states.serviceSeen(KEY, serviceIn("True"));
+    expect(words).toEqual([]);
+    states.polled(begun, { tagged: [modelVersion()], services: new Map(), held: [] });
+    // What the watch said is newer than the poll's list.
+    expect(words).toEqual(["Ready"]);
+    poll({ tagged: [modelVersion()], services: withService(serviceIn("True")) });
+    expect(words).toEqual(["Ready"]);
+  });
+
+  it("follows a version through its life by what is heard between two polls", () => {
+    const { states, words, poll } = setUp();
+    poll();
+    states.reconciled(KEY, outcome("created", modelVersion()));
+    states.serviceSeen(KEY, serviceIn("Unknown"));
+    states.serviceSeen(KEY, serviceIn("True"));
+    states.serviceGone(KEY, "uid of another one");
+    expect(words).toEqual(["Starting", "Starting", "Ready"]);
+    // Nobody knows yet whether it was somebody's mistake or the tag is gone.
+    states.serviceGone(KEY, serviceIn("True").uid);
+    expect(words).toHaveLength(3);
+    states.reconciled(KEY, outcome("unchanged", modelVersion({ tags: new Map([["serving", "Ready"]]) })));
+    expect(words.slice(3)).toEqual([undefined]);
+    expect(states.get(KEY)?.tags).toEqual(new Map([["serving", "Ready"]]));
+    states.tagWritten(KEY, { key: "serving", value: undefined });
+    poll();
+    expect([...states.all()]).toEqual([]);
+  });
+
+  it("keeps what was heard while a poll was under way", () => {
+    const { states, words, poll } = setUp();
+    poll({ tagged: [modelVersion()], services: withService(serviceIn("True")) });
+    poll({ tagged: [modelVersion()], services: withService(serviceIn("True")) }, () => {
+      states.reconciled(KEY, outcome("deleted", modelVersion({ tags: new Map() })));
+    });
+    expect(words).toEqual(["Ready", undefined]);
+  });
+
+  it("shows what failed, until it is over, and what is held", () => {
+    const { states, failures, words, poll } = setUp();
+    const refusal = { kind: "permanent", owner: "version", answer: 422, status: "refused", message: "no" } as const;
+    failures.set(formatKey(KEY), refusal);
+    poll({ tagged: [modelVersion()] });
+    failures.delete(formatKey(KEY));
+    states.reconciled(KEY, outcome("created", modelVersion()));
+    const held = [{ key: KEY, inferenceService: "mlflow-iris-v3", reason: "mass", isNotAllowed: false }] as const;
+    poll({ services: withService(serviceIn("True")), held });
+    poll({ services: withService(serviceIn("True")) });
+    expect(words).toEqual(["Refused", "Starting", "Waiting", "Stopping"]);
+  });
+
+  it("does not tell the same cause again when only a number in it is another", () => {
+    const { states, failures, words, poll } = setUp();
+    const waiting = { kind: "waiting", owner: "kubernetes", answer: 500, status: "kubernetes_error" } as const;
+    for (const seconds of [5, 6]) {
+      failures.set(formatKey(KEY), { ...waiting, message: `try again after ${seconds} s` });
+      poll({ tagged: [modelVersion()] });
+    }
+    expect(words).toEqual(["Waiting"]);
+    expect(states.get(KEY)?.state?.cause).toBe("try again after 5 s");
+  });
+
+  it("believes no search that leaves the tags out", () => {
+    const { states, words, poll } = setUp();
+    poll({ tagged: [modelVersion({ tags: new Map() })] });
+    expect(words).toEqual(["Starting"]);
+    expect(states.get(KEY)?.tags).toBeUndefined();
+    states.read(KEY, modelVersion());
+    expect(states.get(KEY)?.tags).toEqual(new Map());
+  });
+});

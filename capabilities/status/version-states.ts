@@ -1,0 +1,251 @@
+import type { ServiceFacts } from "../kserve/service-facts";
+import type { ModelVersion } from "../mlflow/client";
+import { decide } from "../reconciliation/decision";
+import type { Failure } from "../reconciliation/failures";
+import { explainHold } from "../reconciliation/hold-reason";
+import type { HeldRemoval } from "../reconciliation/hold-reason";
+import type { Outcome } from "../reconciliation/reconciler";
+import { formatKey } from "../support/model-version-key";
+import type { ModelVersionKey } from "../support/model-version-key";
+import { withoutVolatileParts } from "./failure-memory";
+import type { VersionState } from "./published";
+import { statusTagsOf } from "./status-tags";
+import type { StatusTagKeys, TagChange } from "./status-tags";
+import { versionState } from "./version-state";
+import type { VersionFacts, Wish } from "./version-state";
+
+/** What one poll found, by {@link formatKey} where it is a map. */
+export interface PolledVersions {
+  readonly tagged: readonly ModelVersion[];
+  readonly services: ReadonlyMap<string, { readonly key: ModelVersionKey; readonly facts: ServiceFacts }>;
+  readonly held: readonly HeldRemoval[];
+}
+
+/** A version as it is known now. */
+export interface KnownVersion {
+  readonly key: ModelVersionKey;
+  readonly state: VersionState | undefined;
+  readonly service: ServiceFacts | undefined;
+  /** Its status tags in MLflow; undefined as long as they have not been read. */
+  readonly tags: ReadonlyMap<string, string> | undefined;
+}
+
+/** A version whose state is another one. */
+export interface VersionChange {
+  readonly key: ModelVersionKey;
+  readonly before: VersionState | undefined;
+  readonly after: VersionState | undefined;
+}
+
+/**
+ * The states of all versions, as the process that polls knows them: each poll brings all of them, and what is heard in between
+ * changes single ones. Nothing is told before the first poll has come to its end, since until then nothing is complete.
+ */
+export interface VersionStates {
+  /** A poll begins; what is heard from now on is newer than what it will find. @returns what {@link polled} wants */
+  readonly begin: () => number;
+  readonly polled: (begun: number, found: PolledVersions) => void;
+  /** Versions that a search has found that began at `begun`. */
+  readonly found: (begun: number, versions: readonly ModelVersion[]) => void;
+  /** MLflow was asked about this very version; undefined when it says that there is none. */
+  readonly read: (key: ModelVersionKey, version: ModelVersion | undefined) => void;
+  /** The watch saw a service. */
+  readonly serviceSeen: (key: ModelVersionKey, facts: ServiceFacts) => void;
+  /** The watch saw that a service is gone. What that means, the reconcile that follows tells. */
+  readonly serviceGone: (key: ModelVersionKey, uid: string) => void;
+  readonly reconciled: (key: ModelVersionKey, outcome: Outcome) => void;
+  readonly failed: (key: ModelVersionKey) => void;
+  /** A status tag was written to MLflow. */
+  readonly tagWritten: (key: ModelVersionKey, change: TagChange) => void;
+  readonly get: (key: ModelVersionKey) => KnownVersion | undefined;
+  /** What is known of a version beside its service; undefined when nothing is, or this process does not poll. */
+  readonly factsAbout: (key: ModelVersionKey) => Omit<VersionFacts, "service"> | undefined;
+  readonly all: () => Iterable<KnownVersion>;
+}
+
+export interface VersionStatesOptions {
+  readonly deployTagKey: string;
+  readonly tagKeys: StatusTagKeys;
+  /** Where a service that serves answers. */
+  readonly urlOf: (service: ServiceFacts, key: ModelVersionKey) => string | undefined;
+  /** Why the last reconcile of a version failed, when it did. */
+  readonly failureOf: (key: ModelVersionKey) => Failure | undefined;
+  readonly onChange: (change: VersionChange) => void;
+}
+
+interface Entry {
+  readonly key: ModelVersionKey;
+  wish: Wish | undefined;
+  wishFrom: number;
+  service: ServiceFacts | undefined;
+  serviceFrom: number;
+  hold: string | undefined;
+  tags: ReadonlyMap<string, string> | undefined;
+  tagsFrom: number;
+  /** Its service went, and nobody knows yet what MLflow says about it. */
+  isUnsettled: boolean;
+  state: VersionState | undefined;
+}
+
+const NOT_TAGGED: Wish = { kind: "remove", reason: "the model version is not tagged in MLflow" };
+
+export function createVersionStates(options: VersionStatesOptions): VersionStates {
+  const { deployTagKey, tagKeys, urlOf, failureOf, onChange } = options;
+  const entries = new Map<string, Entry>();
+  /** Counts what is heard, so that it is known what came after what. */
+  let moment = 0;
+  let isActive = false;
+  let isComplete = false;
+
+  const entryOf = (key: ModelVersionKey): Entry => {
+    const id = formatKey(key);
+    const known = entries.get(id);
+    if (known !== undefined) return known;
+    const entry: Entry = {
+      ...{ key: { model: key.model, version: key.version }, wish: undefined, service: undefined, hold: undefined },
+      ...{ wishFrom: 0, serviceFrom: 0, tagsFrom: 0, tags: undefined, isUnsettled: false, state: undefined },
+    };
+    entries.set(id, entry);
+    return entry;
+  };
+
+  const evaluate = (entry: Entry): void => {
+    if (!isComplete || entry.isUnsettled) return;
+    const { key, wish, service, hold, state: before } = entry;
+    const facts = { wish, service, hold, failure: failureOf(key) };
+    const after = versionState(facts, found => urlOf(found, key));
+    if (before !== undefined && after !== undefined && isSame(before, after)) return;
+    entry.state = after;
+    if (before !== undefined || after !== undefined) onChange({ key, before, after });
+  };
+
+  const learn = (entry: Entry, version: ModelVersion | undefined, from: number): void => {
+    if (entry.wishFrom <= from) {
+      entry.wish = wishOf(version, deployTagKey);
+      entry.wishFrom = from;
+    }
+    if (entry.tagsFrom > from) return;
+    entry.tags = version === undefined ? new Map() : statusTagsOf(version.tags, tagKeys);
+    entry.tagsFrom = from;
+  };
+
+  /** Of a registry whose searches leave the tags out; the one that it was searched for by is there. */
+  const learnWithoutTags = (entry: Entry, version: ModelVersion, from: number): void => {
+    const tags = entry.tags;
+    learn(entry, { ...version, tags: new Map([[deployTagKey, "true"]]) }, from);
+    entry.tags = tags;
+  };
+
+  const place = (entry: Entry, service: ServiceFacts | undefined, from: number): void => {
+    if (entry.serviceFrom > from) return;
+    entry.service = service;
+    entry.serviceFrom = from;
+  };
+
+  const heard = (key: ModelVersionKey, change: (entry: Entry, now: number) => void): void => {
+    if (!isActive) return;
+    const entry = entryOf(key);
+    change(entry, ++moment);
+    evaluate(entry);
+  };
+
+  return {
+    begin() {
+      isActive = true;
+      return ++moment;
+    },
+
+    polled(begun, { tagged, services, held }) {
+      isComplete = true;
+      const found = new Set<string>();
+      for (const version of tagged) {
+        found.add(formatKey(version));
+        if (version.tags.size > 0) learn(entryOf(version), version, begun);
+        else learnWithoutTags(entryOf(version), version, begun);
+      }
+      for (const [, { key }] of services) entryOf(key);
+      const holds = new Map(held.map(({ key, reason }) => [formatKey(key), explainHold(reason)]));
+      for (const [id, entry] of entries) {
+        if (!found.has(id) && entry.wishFrom < begun) entry.wish = NOT_TAGGED;
+        place(entry, services.get(id)?.facts, begun);
+        entry.hold = holds.get(id);
+        entry.isUnsettled = false;
+        evaluate(entry);
+        if (entry.state === undefined && (entry.tags?.size ?? 0) === 0) entries.delete(id);
+      }
+    },
+
+    found(begun, versions) {
+      for (const version of versions) {
+        if (version.tags.size === 0) continue;
+        const entry = entryOf(version);
+        learn(entry, version, begun);
+        evaluate(entry);
+      }
+    },
+
+    read: (key, version) => {
+      heard(key, (entry, now) => {
+        learn(entry, version, now);
+      });
+    },
+
+    serviceSeen: (key, facts) => {
+      heard(key, (entry, now) => {
+        place(entry, facts, now);
+      });
+    },
+
+    serviceGone: (key, uid) => {
+      heard(key, (entry, now) => {
+        // Another one may have been made since.
+        if (entry.service !== undefined && entry.service.uid !== uid) return;
+        place(entry, undefined, now);
+        entry.isUnsettled = true;
+      });
+    },
+
+    reconciled: (key, { action, version }) => {
+      heard(key, (entry, now) => {
+        learn(entry, version, now);
+        if (action === "deleted") place(entry, undefined, now);
+        if (action !== "held") entry.hold = undefined;
+        entry.isUnsettled = false;
+      });
+    },
+
+    failed: key => {
+      heard(key, entry => {
+        entry.isUnsettled = false;
+      });
+    },
+
+    tagWritten: (key, { key: tagKey, value }) => {
+      heard(key, (entry, now) => {
+        const tags = new Map(entry.tags);
+        if (value === undefined) tags.delete(tagKey);
+        else tags.set(tagKey, value);
+        entry.tags = tags;
+        entry.tagsFrom = now;
+      });
+    },
+
+    get: key => entries.get(formatKey(key)),
+    factsAbout(key) {
+      const entry = isComplete ? entries.get(formatKey(key)) : undefined;
+      return entry && { wish: entry.wish, hold: entry.hold, failure: failureOf(key) };
+    },
+    all: () => entries.values(),
+  };
+}
+
+function wishOf(version: ModelVersion | undefined, deployTagKey: string): Wish {
+  const decision = decide(version, deployTagKey);
+  return decision.kind === "serve" ? { kind: "serve" } : decision;
+}
+
+/** Whether two states are told alike: what differs each time that the same is said does not count. */
+function isSame(one: VersionState, other: VersionState): boolean {
+  if (one.word !== other.word || one.url !== other.url || one.since !== other.since) return false;
+  return withoutVolatileParts(one.cause ?? "") === withoutVolatileParts(other.cause ?? "");
+}
