@@ -41,6 +41,7 @@ import type { Outcome } from "./reconciliation/reconciler";
 import { createReconcileQueue } from "./reconcile-queue";
 import { createElsewhereReporter } from "./status/elsewhere-reporting";
 import { createFleetReporter, fleetCounts } from "./status/fleet-reporting";
+import { createPageSource } from "./status/page-source";
 import { createPublishing } from "./status/publishing";
 import { createReporter } from "./status/reporting";
 import { createSiblingSearch } from "./reconciliation/successors";
@@ -71,6 +72,8 @@ export interface ListenerOptions extends Configuration {
   readonly renewableAccess?: RenewableAccess | undefined;
   /** Tells this installation's webhook in MLflow from those of others; host and namespace when left out. */
   readonly installation?: string | undefined;
+  /** Whether this process polls, and so knows enough to show the status page. */
+  readonly showsPage?: boolean | undefined;
   /** Whether what is around the module is up, for the readiness probe; it is when left out. */
   readonly isReady?: (() => boolean) | undefined;
 }
@@ -210,6 +213,7 @@ export function createListener(options: ListenerOptions): Listener {
   const fixed = settings.MLFLOW_WEBHOOK_SECRET;
   const secret = webhookSecret ?? (fixed === undefined ? undefined : fixedSecret(fixed));
   let server: Endpoint | undefined;
+  let page: ReturnType<typeof createPageSource> | undefined;
   let keeper: WebhookKeeper | undefined;
   let webhookRemoval: WebhookRemoval | undefined;
   let lastSuccessfulPoll: Date | undefined;
@@ -269,6 +273,13 @@ export function createListener(options: ListenerOptions): Listener {
       () => mlflow.ping(),
       () => services.ping(),
     );
+    if (options.showsPage === true) {
+      page = createPageSource({
+        ...{ publishing, apiServer, services, mlflow, health, status, log },
+        mlflowPublicUrl: settings.MLFLOW_PUBLIC_URL,
+        pollingInterval: settings.POLLING_INTERVAL * 1000,
+      });
+    }
     return await startEndpoint({
       host: settings.APP_HOST,
       port: settings.APP_PORT,
@@ -276,6 +287,7 @@ export function createListener(options: ListenerOptions): Listener {
       routes: createRoutes({
         ...{ deliveries, health, services, status, metrics, isReady: options.isReady },
         stateOf: publishing.stateOf,
+        page,
       }),
       log,
       tls: certFile !== undefined && keyFile !== undefined ? createTlsOptions({ certFile, keyFile, log }) : undefined,
@@ -337,6 +349,7 @@ export function createListener(options: ListenerOptions): Listener {
       secret?.stop();
       access.stop();
       laggingReads.stop();
+      page?.stop();
       await Promise.all([stopPolling(), keeper?.stop(), webhookRemoval?.stop(), server?.close()]);
       await formerNamespaces.idle();
       await queue.idle();

@@ -100,8 +100,10 @@ async function start(isReady: () => boolean): Promise<Running> {
     log,
   });
   const installation = isPod ? installationIdOf(settings) : undefined;
+  const polls = (isWatcher || isDevelopment) && (settings.DISABLE_WEBHOOKS || settings.ENABLE_POLLING_FALLBACK);
   const listener = createListener({
     ...configuration,
+    showsPage: polls,
     renewableAccess,
     apiServer,
     log,
@@ -116,9 +118,7 @@ async function start(isReady: () => boolean): Promise<Running> {
     await completeInstallation({ apiServer, log, namespace: moduleNamespace(), targetNamespace, endpoint });
   }
   await listener.serve(!isWatcher || isDevelopment);
-  if ((isWatcher || isDevelopment) && (settings.DISABLE_WEBHOOKS || settings.ENABLE_POLLING_FALLBACK)) {
-    listener.startPolling();
-  }
+  if (polls) listener.startPolling();
   return { settings, listener, ownUsername: await readOwnUsername(apiServer, log) };
 }
 

@@ -83,7 +83,7 @@ export function createReconcileQueue(options: ReconcileQueueOptions): ReconcileQ
       try {
         const acted = await countOperation(reconciler.act(key, wake.cause), metrics);
         report(key, wake, acted.outcome);
-        publishing.reconciled(key, acted.outcome);
+        publishing.reconciled(key, acted.outcome, wake);
         return { result: acted.outcome, confirm: acted.confirm };
       } catch (error) {
         reporter.failed(key, error);

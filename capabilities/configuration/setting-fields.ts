@@ -187,6 +187,11 @@ export const settingsSchema = z.object({
   KSERVE_NAMESPACE: dnsLabel.prefault("kserve").meta({
     description: "Namespace of KServe's controller and configuration, which SERVING_URL=auto reads.",
   }),
+  MLFLOW_PUBLIC_URL: httpUrl("give the URL at which people reach MLflow's pages, like https://mlflow.example.com")
+    .optional()
+    .meta({
+      description: "URL at which people reach MLflow, for the links of the status page. It has none when not set.",
+    }),
   KUBE_IN_CLUSTER: flag.optional().meta({
     description: "Accepted for compatibility and not used: the cluster is found as Pepr finds it.",
   }),

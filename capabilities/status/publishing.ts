@@ -2,6 +2,7 @@ import { readIngressConfiguration } from "../kserve/ingress-configuration";
 import type { IngressConfiguration } from "../kserve/ingress-configuration";
 import { keyOf } from "../kserve/identity";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
+import { possibleServiceName } from "../kserve/names";
 import { factsOf } from "../kserve/service-facts";
 import type { ServiceFacts } from "../kserve/service-facts";
 import type { ApiServer } from "../kubernetes/api-server";
@@ -10,16 +11,23 @@ import type { VersionTags } from "../mlflow/version-tags";
 import { messageOf } from "../observability/logging";
 import type { Log } from "../observability/logging";
 import type { Metrics } from "../observability/metrics";
+import type { Wake } from "../reconciliation/cause";
 import type { Failure } from "../reconciliation/failures";
 import type { Outcome } from "../reconciliation/reconciler";
 import type { Resynced } from "../reconciliation/resync";
 import type { ModelVersionKey } from "../support/model-version-key";
+import { BoundedCache } from "../support/bounded-cache";
+import { formatKey } from "../support/model-version-key";
+import { describeHeld, describeRollout } from "./fleet-messages";
+import type { ModuleFacts } from "./module-view";
 import type { StateChange, VersionState } from "./published";
+import { createPublishedVersions } from "./published-versions";
+import type { PublishedVersions } from "./published-versions";
 import { servingUrl } from "./serving-url";
 import { areOwn, statusTagKeys } from "./status-tags";
 import { createStatusTagWriter } from "./status-tag-writer";
 import { createVersionStates } from "./version-states";
-import type { VersionChange } from "./version-states";
+import type { KnownVersion, VersionChange } from "./version-states";
 import { versionState } from "./version-state";
 
 /**
@@ -60,15 +68,27 @@ export interface Publishing {
   /** The watch saw a service, or that it is gone. */
   readonly serviceSeen: (key: ModelVersionKey, live: LiveInferenceService) => void;
   readonly serviceGone: (key: ModelVersionKey, uid: string) => void;
-  readonly reconciled: (key: ModelVersionKey, outcome: Outcome) => void;
+  readonly reconciled: (key: ModelVersionKey, outcome: Outcome, wake: Wake) => void;
   readonly failed: (key: ModelVersionKey) => void;
   /** The state of the version that a service is of, as the service is now. */
   readonly stateOf: (live: LiveInferenceService) => VersionState;
+  readonly versions: PublishedVersions;
+  readonly known: (key: ModelVersionKey) => KnownVersion | undefined;
+  /** When a delivery about a version came to this process last, in Unix milliseconds. */
+  readonly deliveredAt: (key: ModelVersionKey) => number | undefined;
+  /** What the last poll found that somebody may have to act on. */
+  readonly concerns: () => Concerns;
   /** Changes of states since the start, the newest first. */
   readonly history: () => readonly StateChange[];
   readonly idle: () => Promise<void>;
   readonly stop: () => Promise<void>;
 }
+
+/** What somebody may have to act on, each with the cure. */
+export type Concerns = Pick<ModuleFacts, "held" | "rollout" | "statusTags">;
+
+/** Versions whose last delivery is remembered. */
+const DELIVERIES = 10_000;
 
 export function createPublishing(options: PublishingOptions): Publishing {
   const { apiServer, mlflow, namespace, startLimit, deployTagKey, failureOf, metrics, log } = options;
@@ -77,12 +97,15 @@ export function createPublishing(options: PublishingOptions): Publishing {
   let ingress: IngressConfiguration | undefined;
   let toldIngress: string | undefined;
   let polls = 0;
+  let concerns: Omit<Concerns, "statusTags"> = { held: undefined, rollout: undefined };
+  const deliveries = new BoundedCache<number>(DELIVERIES);
 
   const urlOf = (service: ServiceFacts, key: ModelVersionKey): string | undefined =>
     servingUrl(options.servingUrl, service, { key, namespace }, ingress);
 
   const tell = ({ key, before, after }: VersionChange): void => {
     writer.changed(key);
+    versions.changed(key);
     if (before?.word === after?.word) return;
     const cause = after?.cause;
     history.unshift({ ...key, at: Date.now(), before: before?.word, after: after?.word, cause });
@@ -93,6 +116,10 @@ export function createPublishing(options: PublishingOptions): Publishing {
   };
 
   const states = createVersionStates({ deployTagKey, tagKeys, urlOf, failureOf, onChange: tell });
+  const versions = createPublishedVersions({
+    ...{ get: states.get, all: states.all, namespace },
+    nameOf: key => possibleServiceName(key, namespace),
+  });
   const writer = createStatusTagWriter({
     states,
     tags: options.tags,
@@ -152,13 +179,21 @@ export function createPublishing(options: PublishingOptions): Publishing {
         await readIngress();
       states.polled(begun, { tagged: resynced.tagged, services: resynced.services, held: resynced.heldRemovals });
       writer.polled();
+      const { heldRemovals, report, rollout } = resynced;
+      concerns = {
+        held: describeHeld(heldRemovals, report.managed, namespace)?.message,
+        rollout: describeRollout(rollout)?.message,
+      };
       return resynced;
     },
     serviceSeen(key, live) {
       states.serviceSeen(key, factsOf(live, startLimit));
     },
     serviceGone: states.serviceGone,
-    reconciled: states.reconciled,
+    reconciled(key, outcome, { cause }) {
+      if (cause === "delivery") deliveries.set(formatKey(key), Date.now());
+      states.reconciled(key, outcome);
+    },
     failed: states.failed,
     stateOf(live) {
       const key = keyOf(live.metadata);
@@ -167,6 +202,10 @@ export function createPublishing(options: PublishingOptions): Publishing {
       const state = versionState({ wish: undefined, ...known, service }, found => key && urlOf(found, key));
       return state ?? { word: service.state, since: service.since, cause: service.cause };
     },
+    versions,
+    known: states.get,
+    deliveredAt: key => deliveries.get(formatKey(key)),
+    concerns: () => ({ ...concerns, statusTags: writer.concerns() }),
     history: () => history,
     idle: writer.idle,
     stop: writer.stop,

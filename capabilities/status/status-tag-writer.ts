@@ -56,6 +56,8 @@ export interface StatusTagWriter {
   readonly changed: (key: ModelVersionKey) => void;
   /** A poll has come to its end: all versions are compared. */
   readonly polled: () => void;
+  /** What keeps tags from being written, as the last poll found it. */
+  readonly concerns: () => readonly string[];
   /** Resolves when nothing is being written; what is only paused is not waited for. */
   readonly idle: () => Promise<void>;
   /** Ends after the call under way. */
@@ -79,7 +81,7 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
   let working: Promise<void> | undefined;
   let timer: NodeJS.Timeout | undefined;
   let isStopped = false;
-  let told = "";
+  let concerns: readonly string[] = [];
 
   const mayTry = (right: "set" | "delete", model: string): boolean => (denied[right].get(model) ?? 0) <= now();
 
@@ -219,12 +221,14 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
       const found = { denied: [...denied.set.keys()], overwritten: [...denied.delete.keys()], foreign, contested };
       options.onUnwritten({ denied: denied.set.size, foreign: foreign.length, contested: contested.length });
       const messages = describeUnwritten(found, keys);
-      const identity = JSON.stringify(messages);
-      if (identity === told) return;
-      told = identity;
+      const isNews = JSON.stringify(messages) !== JSON.stringify(concerns);
+      concerns = messages;
+      if (!isNews) return;
       for (const message of messages) log.warn({}, message);
       if (messages.length === 0) log.info({}, "All status tags can be written to MLflow");
     },
+
+    concerns: () => concerns,
 
     async idle() {
       await new Promise(resolve => setImmediate(resolve));

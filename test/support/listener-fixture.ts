@@ -91,6 +91,7 @@ export async function startListener(options: ListenerFixtureOptions = {}): Promi
     webhookSecret: options.webhookSecret,
     renewableAccess: options.renewableAccess,
     installation: options.installation,
+    showsPage: true,
   });
   running.push(listener);
   const { port } = await listener.serve(true);

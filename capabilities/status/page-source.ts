@@ -1,0 +1,103 @@
+import type { InferenceServices } from "../kserve/inference-services";
+import { newestPod } from "../kserve/predictor-pods";
+import type { ApiServer } from "../kubernetes/api-server";
+import type { MlflowReader, ModelVersion } from "../mlflow/client";
+import type { Health, ModuleStatus } from "../observability/health";
+import { recordLastHour } from "../observability/last-hour";
+import { messageOf } from "../observability/logging";
+import type { Log } from "../observability/logging";
+import { withoutSecrets } from "../support/foreign-text";
+import type { ModelVersionKey } from "../support/model-version-key";
+import { chainOf } from "./chain";
+import { moduleItems } from "./module-view";
+import { STATE_WORDS } from "./published";
+import type { PageSource, StateWord, VersionDetail } from "./published";
+import type { Publishing } from "./publishing";
+
+export interface PageSourceOptions {
+  readonly publishing: Pick<Publishing, "versions" | "history" | "known" | "deliveredAt" | "concerns">;
+  readonly apiServer: ApiServer;
+  readonly services: Pick<InferenceServices, "get" | "namespace">;
+  readonly mlflow: Pick<MlflowReader, "getModelVersion" | "getRun">;
+  /** Where people reach MLflow's pages; undefined when nobody said. */
+  readonly mlflowPublicUrl: string | undefined;
+  readonly health: () => Promise<Health>;
+  readonly status: () => ModuleStatus;
+  /** Milliseconds from one poll to the next. */
+  readonly pollingInterval: number;
+  readonly log: Log;
+}
+
+/** All that the page shows, from what the process that polls knows; single versions are read when somebody looks at them. */
+export function createPageSource(options: PageSourceOptions): PageSource & { readonly stop: () => void } {
+  const { publishing, apiServer, services, mlflow, log } = options;
+
+  const counts = (): Record<StateWord, number> => {
+    const found = Object.fromEntries(STATE_WORDS.map(word => [word, 0])) as Record<StateWord, number>;
+    for (const { state } of publishing.versions.snapshot().versions) found[state.word]++;
+    return found;
+  };
+  const lastHour = recordLastHour(counts);
+
+  /** What is missing is not shown; the rest is. */
+  const orNothing = async <T>(reading: Promise<T>): Promise<T | undefined> => {
+    try {
+      return await reading;
+    } catch (error) {
+      log.debug({ cause: messageOf(error) }, "Something that the page shows could not be read");
+      return undefined;
+    }
+  };
+
+  const pagesOf = async ({ model, version, runId }: ModelVersion): Promise<Partial<VersionDetail>> => {
+    if (options.mlflowPublicUrl === undefined) return {};
+    const base = options.mlflowPublicUrl.replace(/\/+$/, "");
+    const versionPage = `${base}/#/models/${encodeURIComponent(model)}/versions/${encodeURIComponent(version)}`;
+    const run = runId === "" ? undefined : await orNothing(mlflow.getRun(runId));
+    if (run === undefined) return { versionPage };
+    const [experiment, ofRun] = [run.experimentId, runId].map(encodeURIComponent);
+    return { versionPage, runPage: `${base}/#/experiments/${experiment}/runs/${ofRun}` };
+  };
+
+  const detailOf = async (key: ModelVersionKey): Promise<VersionDetail | undefined> => {
+    const known = publishing.known(key);
+    const published = known && publishing.versions.describe(known);
+    if (published === undefined) return undefined;
+    const name = published.inferenceService;
+    const [version, live, pod] = await Promise.all([
+      orNothing(mlflow.getModelVersion(key)),
+      name === undefined ? undefined : orNothing(services.get(name)),
+      name === undefined ? undefined : orNothing(newestPod(apiServer, services.namespace, name)),
+    ]);
+    return {
+      ...published,
+      chain: chainOf({ deliveredAt: publishing.deliveredAt(key), live, pod }),
+      labels: live?.metadata.labels ?? {},
+      ...(version === undefined
+        ? {}
+        : {
+            source: withoutSecrets(version.source),
+            ...(version.runId === "" ? {} : { runId: version.runId }),
+            ...(await pagesOf(version)),
+          }),
+    };
+  };
+
+  return {
+    snapshot: publishing.versions.snapshot,
+    since: publishing.versions.since,
+    subscribe: publishing.versions.subscribe,
+    history: publishing.history,
+    detail: detailOf,
+    async moduleView() {
+      const facts = {
+        health: await options.health(),
+        status: options.status(),
+        pollingInterval: options.pollingInterval,
+        ...publishing.concerns(),
+      };
+      return { items: moduleItems(facts, Date.now()), deliveries: [], deliverySeconds: [], states: lastHour.series() };
+    },
+    stop: lastHour.stop,
+  };
+}
