@@ -22,7 +22,41 @@ export interface RenderedAnswer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-export type Answer = JsonAnswer | TextAnswer | RenderedAnswer;
+/** An answer in bytes of another type. */
+export interface BytesAnswer {
+  readonly status: number;
+  readonly bytes: Buffer;
+  readonly contentType: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** An answer that is all there when it is given. */
+export type WholeAnswer = JsonAnswer | TextAnswer | RenderedAnswer | BytesAnswer;
+
+/** What an answer that goes on is written to. */
+export interface StreamWriter {
+  /** Sends a text; nothing after the end. */
+  readonly write: (text: string) => void;
+  /** Bytes that were written and wait for the client to take them. */
+  readonly unsent: () => number;
+  readonly end: () => void;
+  /** Ends it at once, without what the client has not taken yet. */
+  readonly cut: () => void;
+}
+
+/**
+ * An answer that goes on until its client leaves, its writer ends it or the server is closed. No more than some dozens are
+ * given at once; the next one is answered 503.
+ */
+export interface StreamAnswer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Begins it, with its head sent. @returns what is called when it has ended, whoever ended it */
+  readonly stream: (writer: StreamWriter) => () => void;
+}
+
+export type Answer = WholeAnswer | StreamAnswer;
 
 const JSON_TYPE = "application/json; charset=utf-8";
 
@@ -52,8 +86,9 @@ export interface Encoded {
   readonly contentType: string;
 }
 
-export function encode(answer: Answer): Encoded {
+export function encode(answer: WholeAnswer): Encoded {
   if ("text" in answer) return { content: answer.text, contentType: answer.contentType };
+  if ("bytes" in answer) return { content: answer.bytes, contentType: answer.contentType };
   if ("json" in answer) return { content: answer.json, contentType: JSON_TYPE };
   return { content: JSON.stringify(answer.body), contentType: JSON_TYPE };
 }

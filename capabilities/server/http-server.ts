@@ -6,10 +6,12 @@ import type { AddressInfo } from "node:net";
 import type { Log } from "../observability/logging";
 import { messageOf } from "../observability/logging";
 import { encode, errorAnswer } from "./answers";
-import type { Answer } from "./answers";
+import type { Answer, WholeAnswer } from "./answers";
 import { LINGER, manageConnections } from "./connections";
 import type { ConnectionLimits, Connections, Reception } from "./connections";
 import { BodyError, createBodyReader } from "./request-body";
+import { createStreams } from "./streams";
+import type { StreamLimits } from "./streams";
 import type { TlsFiles } from "./tls";
 import { createUnsentAnswers } from "./unsent-answers";
 import type { UnsentAnswers, UnsentLimits } from "./unsent-answers";
@@ -41,7 +43,7 @@ export interface HttpServer {
 }
 
 /** Times in milliseconds. */
-export interface HttpLimits extends ConnectionLimits, UnsentLimits {
+export interface HttpLimits extends ConnectionLimits, UnsentLimits, StreamLimits {
   /** For the head of a request to arrive. */
   readonly headersTimeout: number;
   /** For all of a request to arrive. */
@@ -63,6 +65,7 @@ const LIMITS: HttpLimits = {
   closeGrace: 1_000,
   maximumUnsent: 16 * 1024 * 1024,
   writeTimeout: 10_000,
+  maximumStreams: 32,
 };
 
 /** Connections that the kernel keeps until they are accepted: beyond them it lets a newcomer try again after a second. */
@@ -97,6 +100,7 @@ export async function startHttpServer(options: {
   const limits = { ...LIMITS, ...options.limits };
   const bodyOf = createBodyReader();
   const unsent = createUnsentAnswers(limits);
+  const streams = createStreams(limits);
 
   const listener: RequestListener = (request, response) => {
     const reception = connections.begin(request, response);
@@ -109,7 +113,9 @@ export async function startHttpServer(options: {
       .then(answer => {
         if (connections.isOverrun(request)) return;
         const isRefusal = reception.kind === "refuse" && answer === reception.answer;
-        send(request, response, answer, { id, unsent, last: connections.closing || isRefusal });
+        const last = connections.closing || isRefusal;
+        const whole = "stream" in answer ? streams.begin(request, response, answer, id) : answer;
+        if (whole !== undefined) send(request, response, whole, { id, unsent, last });
       })
       .catch((error: unknown) => {
         // Here nothing may stay unhandled: it would end the process.
@@ -142,7 +148,9 @@ export async function startHttpServer(options: {
     port: listening,
     close() {
       stopWatching?.();
-      return connections.close();
+      const closed = connections.close();
+      streams.close();
+      return closed;
     },
   };
 }
@@ -212,7 +220,9 @@ async function route(
     return errorAnswer(400, "the header Host is missing");
   const methods = Object.hasOwn(routes, path) ? routes[path] : undefined;
   if (methods === undefined) {
-    const paths = `there is nothing at this path; try ${Object.keys(routes).join(", ")}`;
+    // Those of the status page's parts are for the page alone.
+    const named = Object.keys(routes).filter(known => !known.startsWith("/page/"));
+    const paths = `there is nothing at this path; try ${named.join(", ")}`;
     return errorAnswer(404, elsewhere === undefined ? paths : `${paths}; ${elsewhere}`);
   }
   const method = request.method === "HEAD" ? "GET" : request.method;
@@ -247,7 +257,12 @@ interface Sending {
   readonly last: boolean;
 }
 
-function send(request: IncomingMessage, response: ServerResponse, wanted: Answer, { id, unsent, last }: Sending): void {
+function send(
+  request: IncomingMessage,
+  response: ServerResponse,
+  wanted: WholeAnswer,
+  { id, unsent, last }: Sending,
+): void {
   if (response.destroyed) return;
   const encoded = encode(wanted);
   const instead = unsent.insteadOf(Buffer.byteLength(encoded.content));

@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import { busyAnswer } from "./answers";
-import type { Answer } from "./answers";
+import type { WholeAnswer } from "./answers";
 
 /** Bytes of a large answer; smaller ones are always sent, and connections are limited. */
 const LARGE = 16 * 1024;
@@ -15,7 +15,7 @@ export interface UnsentLimits {
 /** The answers that wait for their clients to take them. */
 export interface UnsentAnswers {
   /** What is to be answered instead of a content of so many bytes; undefined when there is room for it. */
-  readonly insteadOf: (size: number) => Answer | undefined;
+  readonly insteadOf: (size: number) => WholeAnswer | undefined;
   /** To be called with each answer before it is written. */
   readonly sending: (response: ServerResponse, size: number) => void;
 }
