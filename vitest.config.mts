@@ -1,5 +1,8 @@
 import { readFileSync } from "node:fs";
 import { defineConfig } from "vitest/config";
+import { makePageAssets } from "./scripts/page-assets.mjs";
+
+makePageAssets();
 
 export default defineConfig({
   plugins: [
@@ -20,7 +23,12 @@ export default defineConfig({
           name: "unit",
           // Properties are tried hundreds of times, also on a machine that has other work.
           testTimeout: 60_000,
-          include: ["capabilities/**/*.test.ts", "scripts/**/*.test.ts", "test/{testbed,support,demo}/**/*.test.ts"],
+          include: [
+            "capabilities/**/*.test.ts",
+            "scripts/**/*.test.ts",
+            "page/**/*.test.ts",
+            "test/{testbed,support,demo}/**/*.test.ts",
+          ],
         },
       },
       {

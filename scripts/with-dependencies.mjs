@@ -37,6 +37,10 @@ if (!isCurrent && !isLinked) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
+// Not before there is esbuild.
+const { makePageAssets } = await import("./page-assets.mjs");
+makePageAssets();
+
 const child = spawn(process.execPath, ["--import", "tsx", path.join(root, script), ...args], {
   cwd: root,
   stdio: "inherit",

@@ -4,11 +4,12 @@ import { VERSION } from "../observability/health";
 import type { Health, ModuleStatus } from "../observability/health";
 import { METRICS_CONTENT_TYPE } from "../observability/metrics";
 import type { Metrics } from "../observability/metrics";
-import type { VersionState } from "../status/published";
+import type { PageSource, VersionState } from "../status/published";
 import { withoutSecrets } from "../support/foreign-text";
 import { shuttingDown, starting } from "./answers";
 import type { Answer } from "./answers";
 import type { Handler, Routes } from "./http-server";
+import { createPageRoutes } from "./page/page-routes";
 import { createServicesHandler } from "./services-handler";
 
 export interface RouteOptions {
@@ -23,6 +24,8 @@ export interface RouteOptions {
   readonly metrics?: Pick<Metrics, "render"> | undefined;
   /** Whether all that belongs to the module beside this endpoint is up; it is when left out. */
   readonly isReady?: (() => boolean) | undefined;
+  /** What the status page shows; in a process without it the page is answered 404, and where it is. */
+  readonly page?: PageSource | undefined;
 }
 
 /** The paths by who asks for them; docs/http-api.md describes them for people, docs/openapi.yaml for programs. */
@@ -44,6 +47,7 @@ export function createRoutes(options: RouteOptions): RoutesByPurpose {
     "/services": { GET: createServicesHandler(options.services, options.stateOf) },
     ...(metrics === undefined ? {} : { "/metrics": { GET: metricsHandler(metrics) } }),
   };
+  const page = createPageRoutes(options.page);
   const probes: Routes = {
     // Asked by the kubelet every few seconds: they ask nobody. A dead MLflow is no reason to restart the pod or to keep
     // MLflow's deliveries from it, once it lives again.
@@ -52,8 +56,8 @@ export function createRoutes(options: RouteOptions): RoutesByPurpose {
   };
   return {
     deliveries: { ...webhook, ...health, ...probes },
-    operations: { ...health, ...insight, ...probes },
-    all: { ...webhook, ...health, ...insight, ...probes },
+    operations: { ...health, ...insight, ...probes, ...page },
+    all: { ...webhook, ...health, ...insight, ...probes, ...page },
   };
 }
 
