@@ -55,9 +55,7 @@ export function ChangeTable({
             )}
             <span role="cell" class="transition">
               <State word={change.before} />
-              <span class="muted" aria-hidden="true">
-                →
-              </span>
+              <span class="arrow" />
               <span class="unseen">to</span>
               <State word={change.after} />
             </span>

@@ -14,6 +14,9 @@ const LOOK_AGAIN = 15_000;
 /** Changes that are shown here; all of them have a view of their own. */
 const RECENT = 10;
 
+/** What somebody has to act on comes first. */
+const HEALTHS: readonly ModuleItem["health"][] = ["bad", "warning", "good"];
+
 const WORDS: Readonly<Record<ModuleItem["health"], string>> = { good: "Good", warning: "Look at it", bad: "Bad" };
 
 /** How the module itself is. */
@@ -32,7 +35,7 @@ export function Module({ occasion }: { readonly occasion: unknown }): JSX.Elemen
       {value !== undefined && (
         <>
           <ul class="items">
-            {value.items.map(item => (
+            {HEALTHS.flatMap(health => value.items.filter(item => item.health === health)).map(item => (
               <Item key={item.name} item={item} />
             ))}
           </ul>

@@ -107,11 +107,8 @@ export function Overview({
           <div class="row head" role="row" aria-rowindex={1}>
             <span role="columnheader">State</span>
             <span role="columnheader">Model and version</span>
-            <span role="columnheader">Address</span>
+            <span role="columnheader">Address and cause</span>
             <span role="columnheader">Since</span>
-            <span role="columnheader" class="unseen">
-              Cause
-            </span>
           </div>
           {shown.slice(page * PAGE_SIZE, (page + 1) * PAGE_SIZE).map((version, index) => (
             <Row key={idOf(version)} version={version} index={page * PAGE_SIZE + index + 2} />
@@ -150,23 +147,24 @@ const Row = memo(function Row({
           <Foreign text={inferenceService === undefined ? namespace : `${namespace}/${inferenceService}`} />
         </span>
       </span>
-      <span role="cell" class="address">
-        {state.url === undefined ? (
-          <span class="muted">no address</span>
-        ) : (
-          <>
+      <span role="cell" class="about">
+        {state.url !== undefined && (
+          <span class="address">
             <span class="url">
               <Address url={state.url} />
             </span>
             <Copy text={state.url} what={`the address of ${model} version ${number}`} />
-          </>
+          </span>
         )}
+        {state.cause !== undefined && (
+          <span class="cause">
+            <Foreign text={state.cause} />
+          </span>
+        )}
+        {state.url === undefined && state.cause === undefined && <span class="muted">no address</span>}
       </span>
       <span role="cell" class="since">
         <Age at={state.since} />
-      </span>
-      <span role="cell" class={state.cause === undefined ? "unseen" : "cause"}>
-        {state.cause === undefined ? "" : <Foreign text={state.cause} />}
       </span>
     </div>
   );

@@ -49,7 +49,9 @@ export function durationText(milliseconds: number): string {
 /** How long ago something was, roughly: now, 40 s, 12 min, 5 h, 3 d. */
 export function ageText(milliseconds: number): string {
   if (milliseconds < 5_000) return "now";
-  return durationText(milliseconds).split(" ").slice(0, 2).join(" ");
+  // Whole seconds, and the first unit alone.
+  const whole = Math.max(1, Math.floor(milliseconds / 1_000)) * 1_000;
+  return durationText(whole).split(" ").slice(0, 2).join(" ");
 }
 
 /** A number with its thousands set apart. */
