@@ -57,6 +57,7 @@ describe("the endpoint's paths", () => {
       "/services",
       "/livez",
       "/readyz",
+      "/",
     ]);
     expect(createRoutes({ ...options, deliveries }).all["/webhook"]).toEqual({ POST: deliveries });
   });
@@ -70,7 +71,7 @@ describe("the endpoint's paths", () => {
       metrics: createMetrics(),
     });
     expect(Object.keys(deliveries)).toEqual(["/webhook", "/health", "/livez", "/readyz"]);
-    expect(Object.keys(operations)).toEqual(["/health", "/services", "/metrics", "/livez", "/readyz"]);
+    expect(Object.keys(operations)).toEqual(["/health", "/services", "/metrics", "/livez", "/readyz", "/"]);
   });
 });
 

@@ -17,11 +17,12 @@ const registry = openRegistry(inject("mlflowTrackingUri"));
 describe("the other paths answer", () => {
   it("all that are described, and nothing else: 404 names them", async () => {
     const { url } = await startListener();
-    for (const target of ["/", "/nothing", "/webhook/", "//health", "/%68ealth", "/?x=/health"]) {
+    for (const target of ["/nothing", "/webhook/", "//health", "/%68ealth", "/nothing?x=/health"]) {
       const { status, json } = await ask(url, target);
       expect(status).toBe(404);
       const named = /try (.*)$/.exec(String(json.message))?.[1]?.split(", ") ?? [];
-      expect(named.sort()).toEqual([...openApi.paths].sort());
+      // What the status page asks for is described, and not named.
+      expect(named.sort()).toEqual(openApi.paths.filter(path => !path.startsWith("/page/")).sort());
     }
   });
 
