@@ -16,6 +16,8 @@ export default defineConfig({
   test: {
     // One for each processor: most of what they do is waiting for other processes.
     maxWorkers: 2,
+    // What is waited for comes late on a busy machine.
+    expect: { poll: { timeout: 20_000 } },
     projects: [
       {
         extends: true,
@@ -29,6 +31,17 @@ export default defineConfig({
             "page/**/*.test.ts",
             "test/{testbed,support,demo}/**/*.test.ts",
           ],
+        },
+      },
+      {
+        // The status page in a real browser; of the systems it needs none.
+        extends: true,
+        test: {
+          name: "browser",
+          include: ["test/browser/**/*.test.ts"],
+          // Only a test that fails takes so long, also the first one, for which the browser is unpacked.
+          testTimeout: 180_000,
+          hookTimeout: 240_000,
         },
       },
       {

@@ -1,12 +1,15 @@
 import type { JSX } from "preact";
 import { memo } from "preact/compat";
-import { useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { STATE_WORDS } from "../capabilities/status/published";
 import type { PublishedVersion, StateWord } from "../capabilities/status/published";
 import { counted, filtered, idOf, namespacesOf, NO_FILTER, sorted } from "./listing";
 import type { Filter } from "./listing";
 import { Address, Age, Copy, Foreign, Heading, PAGE_SIZE, Pager, State, VersionLink } from "./parts";
 import { numberText } from "./text";
+
+/** What the browser's clock of performance calls the moment before the versions are first painted. */
+const SHOWN = "versions shown";
 
 /** Every version with its state, what is wrong on top. */
 export function Overview({
@@ -34,6 +37,10 @@ export function Overview({
     const { states } = filter;
     change({ states: states.includes(word) ? states.filter(other => other !== word) : [...states, word] });
   };
+  useEffect(() => {
+    if (!isLoading && performance.getEntriesByName(SHOWN).length === 0)
+      requestAnimationFrame(() => performance.mark(SHOWN));
+  }, [isLoading]);
   const isFiltered = shown.length < all.length;
 
   return (

@@ -9,7 +9,7 @@ import { fakeCluster } from "../support/unit/fake-cluster";
 import { recordingLog } from "../support/unit/recording-log";
 
 /** Milliseconds for something to appear, on a machine that is busy with other tests. */
-const TIMEOUT = 60_000;
+const TIMEOUT = 20_000;
 
 /** Starts a real Chromium without a window. @throws Error when there is none for this machine */
 export async function launchChromium(): Promise<Browser> {
