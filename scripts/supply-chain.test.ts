@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { build } from "esbuild";
+import type { BuildOptions } from "esbuild";
 import { describe, expect, it } from "vitest";
 import { dependencies as inPeprsImage } from "../node_modules/pepr/package.json";
 import packageJson from "../package.json";
@@ -32,17 +33,18 @@ function isPermissive(licence: string): boolean {
 
 /** The packages in the module's bundle, found as `pepr build` makes it (cli/build/buildModule.ts). */
 async function bundledPackages(): Promise<string[]> {
-  const { metafile } = await build({
+  return await packagesIn({
     entryPoints: ["pepr.ts"],
-    bundle: true,
     platform: "node",
     format: "cjs",
     loader: { ".txt": "text" },
     external: [...Object.keys(inPeprsImage), "pepr", "@kubernetes/client-node"],
-    metafile: true,
-    write: false,
-    logLevel: "error",
   });
+}
+
+/** The folders of all packages that a bundle has something of. */
+async function packagesIn(options: BuildOptions): Promise<string[]> {
+  const { metafile } = await build({ ...options, bundle: true, metafile: true, write: false, logLevel: "error" });
   const folders = Object.values(metafile.outputs)
     .flatMap(({ inputs }) => Object.keys(inputs))
     .map(file => /^.*node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(file)?.[0]);
@@ -58,6 +60,16 @@ describe("the bundle", () => {
       expect(lockfile.packages[folder], folder).toMatchObject({ license: "MIT" });
       expect(lockfile.packages[folder]?.hasInstallScript, folder).toBeUndefined();
     }
+  });
+});
+
+describe("the status page", () => {
+  it("holds one package, which runs nothing when it is installed", async () => {
+    const folders = await packagesIn({ entryPoints: ["page/main.tsx"], jsx: "automatic", jsxImportSource: "preact" });
+
+    expect(folders).toEqual(["node_modules/preact"]);
+    expect(lockfile.packages["node_modules/preact"]).toMatchObject({ license: "MIT" });
+    expect(lockfile.packages["node_modules/preact"]?.hasInstallScript).toBeUndefined();
   });
 });
 

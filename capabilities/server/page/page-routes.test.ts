@@ -4,6 +4,7 @@ import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { fakeCluster } from "../../../test/support/unit/fake-cluster";
+import { readOpenApi } from "../../../test/support/openapi";
 import { memoryPageSource, publishedVersion } from "../../../test/support/unit/page-source";
 import type { MemoryPageSource } from "../../../test/support/unit/page-source";
 import { recordingLog } from "../../../test/support/unit/recording-log";
@@ -16,6 +17,8 @@ import { createRoutes } from "../routes";
 const MAXIMUM_PAGE_SIZE = 60 * 1024;
 
 const iris = publishedVersion({ model: "My iris?&", version: "3" });
+
+const openApi = readOpenApi();
 
 interface Received {
   readonly status: number;
@@ -43,8 +46,18 @@ async function serve(
     request.end();
     const [response] = (await once(request, "response")) as [IncomingMessage];
     const body = Buffer.concat(await response.toArray());
+    const status = response.statusCode ?? 0;
+    if (more.method === undefined) {
+      // Every answer of a test is as docs/openapi.yaml has it.
+      const headers = response.headers as Record<string, string>;
+      const text = (headers["content-encoding"] === "gzip" ? gunzipSync(body) : body).toString("utf8");
+      const [place = ""] = path.replace(/^\/page\/[a-z]+-[0-9a-f]+\..*/, "/page/{part}").split("?", 1);
+      const answer = { status, headers, text };
+      const isDescribed = openApi.paths.includes(place) && (page !== undefined || place === "/");
+      expect(isDescribed ? openApi.problemsOf(place, "GET", answer) : openApi.problemsOfError(answer)).toEqual([]);
+    }
     return {
-      status: response.statusCode ?? 0,
+      status,
       headers: response.headers,
       body,
       json: () => JSON.parse(body.toString("utf8")) as unknown,
