@@ -6,6 +6,7 @@ import { chromium } from "playwright-core";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { chromiumBrowser } from "../testbed/chromium";
 import { fakeCluster } from "../support/unit/fake-cluster";
+import { stateOfService } from "../support/unit/objects";
 import { recordingLog } from "../support/unit/recording-log";
 
 /** Milliseconds for something to appear, on a machine that is busy with other tests. */
@@ -24,6 +25,7 @@ export async function servePage(page: PageSource, port = 0): Promise<HttpServer>
     deliveries: undefined,
     health: () => Promise.resolve({ mlflowConnected: true, kubernetesConnected: true }),
     services: fakeCluster(),
+    stateOf: stateOfService,
     page,
   });
   const { log } = recordingLog();

@@ -7,6 +7,7 @@ import type { ApiServer } from "../../capabilities/kubernetes/api-server";
 import { MANAGED_BY, MANAGED_BY_LABEL } from "../../capabilities/kserve/identity";
 import { createInferenceServices } from "../../capabilities/kserve/inference-services";
 import type { LiveInferenceService } from "../../capabilities/kserve/live-inference-service";
+import { isReady } from "../../capabilities/kserve/service-state";
 import { readOwnUsername } from "../../capabilities/kubernetes/own-identity";
 import { createNamespace, testKubectl } from "../testbed/namespaces";
 import { startApiServerProxy } from "./api-server-proxy";
@@ -99,6 +100,7 @@ export async function liveThrough({ proxy, namespace, account, asked, replicas }
     MLFLOW_TRACKING_URI: inject("mlflowTrackingUri"),
     MLFLOW_WEBHOOK_SECRET: SECRET,
     KUBE_NAMESPACE: namespace,
+    POLLING_INTERVAL: "10",
     LOG_LEVEL: "DEBUG",
   };
   const start = async (role: ReplicaRole): Promise<Replica> => {
@@ -109,7 +111,7 @@ export async function liveThrough({ proxy, namespace, account, asked, replicas }
     await replica.start();
     return replica;
   };
-  const [, endpoint] = await Promise.all([start("watcher"), start("endpoint")]);
+  const [watcher, endpoint] = await Promise.all([start("watcher"), start("endpoint")]);
   const deliver = async (model: string): Promise<unknown> => {
     const body = eventOf(model);
     const { status, json } = await ask(endpoint.url, "/webhook", "POST", signed(body), body);
@@ -138,6 +140,15 @@ export async function liveThrough({ proxy, namespace, account, asked, replicas }
     const isWatched = (): boolean => [...asked.keys()].some(one => one.startsWith(`watch ${watched}`));
     await waitFor(`Pepr's watch of ${watched}`, () => isWatched() || undefined, PATIENCE);
   }
+  // What the page shows of one version, and KServe's configuration, which a poll reads once something serves.
+  await live(isReady);
+  const path = `/page/version?${new URLSearchParams({ model: key.model, version: key.version }).toString()}`;
+  await waitFor("the version on the page", async () => {
+    const { status } = await ask(watcher.url, path, "GET", {});
+    return status === 200 || undefined;
+  });
+  const configuration = "get configmaps in kserve named inferenceservice-config";
+  await waitFor("KServe's configuration", () => asked.has(configuration) || undefined, PATIENCE);
   const source = { spec: { predictor: { model: { storageUri: "s3://somebody/else" } } } };
   await testKubectl()(["patch", "isvc", name, "-n", namespace, "--type=merge", "-p", JSON.stringify(source)]);
   await live(({ spec }) => JSON.stringify(spec).includes("s3://models/x"));

@@ -7,6 +7,7 @@ import { fakeCluster } from "../../../test/support/unit/fake-cluster";
 import { readOpenApi } from "../../../test/support/openapi";
 import { memoryPageSource, publishedVersion } from "../../../test/support/unit/page-source";
 import type { MemoryPageSource } from "../../../test/support/unit/page-source";
+import { stateOfService } from "../../../test/support/unit/objects";
 import { recordingLog } from "../../../test/support/unit/recording-log";
 import { deferred } from "../../../test/support/unit/outcomes";
 import type { PageSource, VersionDetail } from "../../status/published";
@@ -34,6 +35,7 @@ async function serve(
     deliveries: undefined,
     health: () => Promise.resolve({ mlflowConnected: true, kubernetesConnected: true }),
     services: fakeCluster(),
+    stateOf: stateOfService,
     page,
   });
   const server = await startHttpServer({ host: "127.0.0.1", port: 0, routes, log: recordingLog().log });
@@ -135,6 +137,7 @@ describe("the status page", () => {
       deliveries: () => Promise.resolve({ status: 200, body: {} }),
       health: () => Promise.resolve({ mlflowConnected: true, kubernetesConnected: true }),
       services: fakeCluster(),
+      stateOf: stateOfService,
       page: memoryPageSource([]),
     });
     const ofPage = (routes: object): number =>
