@@ -1,7 +1,7 @@
 import type { PublishedVersion } from "../capabilities/status/published";
 import { ALIVE_INTERVAL, EVENTS } from "../capabilities/server/page/wire";
 import type { ChangeEvent, VersionsAnswer } from "../capabilities/server/page/wire";
-import { changedBy, idOf } from "./listing";
+import { changedBy, idOf, sorted } from "./listing";
 import { readJson } from "./reading";
 
 /** The versions as this page knows them. */
@@ -73,7 +73,8 @@ export function followVersions(tell: (live: Live) => void): () => void {
         const answer = await readJson<VersionsAnswer>("page/versions");
         if (mine !== attempt) return;
         cursor = answer.cursor;
-        const versions = new Map(answer.versions.map(version => [idOf(version), version]));
+        // In the order of the page: what is nearly in order is soon sorted again after each change.
+        const versions = new Map(sorted(answer.versions).map(version => [idOf(version), version]));
         // Shown, but not called live before the events come.
         become({ versions, at: Date.now() });
       }

@@ -96,15 +96,11 @@ function Chain({ steps }: { readonly steps: readonly ChainStep[] }): JSX.Element
           <li key={step} class={kind}>
             <b>{STEPS[step]}</b>
             {at === undefined ? (
-              <span class="muted">
-                {problem === undefined && index === next && waiting !== undefined ? (
-                  <>
-                    not yet, <Waited milliseconds={waiting} />
-                  </>
-                ) : (
-                  "not yet"
-                )}
-              </span>
+              problem === undefined && (
+                <span class="muted">
+                  not yet{waiting !== undefined && `, ${durationText(Math.max(0, waiting))} so far`}
+                </span>
+              )
             ) : (
               <time dateTime={new Date(at).toISOString()} title={momentText(at)}>
                 {clockText(at)}
@@ -121,10 +117,6 @@ function Chain({ steps }: { readonly steps: readonly ChainStep[] }): JSX.Element
       })}
     </ol>
   );
-}
-
-function Waited({ milliseconds }: { readonly milliseconds: number }): JSX.Element {
-  return <>{durationText(Math.max(0, milliseconds))} so far</>;
 }
 
 function Facts({ detail }: { readonly detail: VersionDetail }): JSX.Element {

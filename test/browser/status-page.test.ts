@@ -101,6 +101,16 @@ describe("the overview", () => {
     await page.getByRole("button", { name: "Next" }).click();
     await page.getByText("101–200 of 5,000").waitFor();
     expect(await rowsOf(page)).toHaveLength(100);
+    const took = await page.evaluate<number>(`(async () => {
+      const field = document.querySelector("input[type=search]");
+      const start = performance.now();
+      field.value = "lightgbm model-1";
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+      await new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)));
+      return performance.now() - start;
+    })()`);
+    await page.getByText(/^\d+ of 5,000 versions/).waitFor();
+    console.log(`5,000 versions are searched and painted ${Math.round(took)} ms after a key`);
   });
 
   it("copies an address by the keyboard, and says so", async () => {
@@ -136,6 +146,7 @@ describe("a change", () => {
     await first.close();
     await opened.page.getByRole("alert").getByText("Out of date.").waitFor();
     await opened.page.getByText("Not live").waitFor();
+    expect(await violationsOn(opened.page)).toEqual([]);
 
     source.put(publishedVersion({ model: "meanwhile", version: "1" }));
     // Another process, whose revisions have nothing to do with those of the first.
@@ -191,6 +202,14 @@ const LOOKS: readonly Look[] = (["dark", "light"] as const).flatMap(scheme =>
   [360, 1440].map(width => ({ scheme, width })),
 );
 
+/** What axe finds wrong with what is shown. */
+async function violationsOn(page: Page): Promise<string[]> {
+  // By the debugger, which the Content-Security-Policy is not asked about.
+  await page.evaluate(`${AXE}; undefined`);
+  const { violations } = await page.evaluate<AxeResults>("axe.run()");
+  return violations.flatMap(({ id, nodes }) => nodes.map(node => `${id}: ${node.html.slice(0, 200)}`));
+}
+
 describe("for everybody", () => {
   it.each(LOOKS)("axe finds nothing wrong, and nothing is cut off: $scheme, $width px", async look => {
     const source = memoryPageSource(versionsOf(1_000));
@@ -210,12 +229,7 @@ describe("for everybody", () => {
       await page.getByRole("heading", { level: 1 }).waitFor();
       await isLive(page);
       await expect.poll(() => page.getByText("Reading…").count()).toBe(0);
-      // By the debugger, which the Content-Security-Policy is not asked about.
-      await page.evaluate(`${AXE}; undefined`);
-      const { violations } = await page.evaluate<AxeResults>("axe.run()");
-      problems.push(
-        ...violations.flatMap(({ id, nodes }) => nodes.map(node => `${hash} ${id}: ${node.html.slice(0, 200)}`)),
-      );
+      problems.push(...(await violationsOn(page)).map(problem => `${hash} ${problem}`));
       const room = await page.evaluate<number>("document.documentElement.scrollWidth");
       if (room > look.width) problems.push(`${hash} is ${room} px wide`);
     }
@@ -225,6 +239,17 @@ describe("for everybody", () => {
 });
 
 describe("names that mean harm", () => {
+  it("would be noticed if they could do any", async () => {
+    const { page, misdeeds } = await show(memoryPageSource([]));
+    await page.evaluate(`try { document.body.innerHTML = "<b>" } catch {}`);
+    await page.evaluate(`try { document.body.setAttribute("onclick", "alert(1)") } catch {}`);
+    await page.evaluate(`fetch("http://elsewhere.example/").catch(() => undefined)`);
+    const told = (): string => misdeeds.join("\n");
+    await expect.poll(told).toMatch(/TrustedHTML/);
+    await expect.poll(told).toMatch(/TrustedScript/);
+    await expect.poll(told).toMatch(/elsewhere\.example/);
+  });
+
   const image = `<img src=x onerror="alert(1)">`;
   const script = "</script><script>alert(2)</script>";
   const reversed = "gnp.exe\u202Egpj";
