@@ -1,3 +1,4 @@
+import "../text-modules";
 import { readFileSync } from "node:fs";
 import { startHttpServer } from "../../../capabilities/server/http-server";
 import { createRoutes } from "../../../capabilities/server/routes";
