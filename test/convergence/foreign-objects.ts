@@ -14,6 +14,7 @@ export interface OwnedObject {
     readonly managedFields?: readonly { readonly manager?: string }[];
   };
   readonly spec: unknown;
+  readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
 }
 
 /** An object that is not the module's, or that a person told it to leave alone, as its owner left it. */

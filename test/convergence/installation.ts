@@ -52,6 +52,8 @@ export async function createInstallation(
     MLFLOW_WEBHOOK_NAME: namespace,
     KUBE_NAMESPACE: namespace,
     DEPLOY_TAG_KEY: tagKey,
+    // Installations of several seeds share an MLflow.
+    STATUS_TAG_PREFIX: `serving-${tagKey}`,
     POLLING_INTERVAL: String(POLLING_INTERVAL),
     // Short enough that a seed settles within seconds, with a poll or two more.
     DELETION_HOLD_MINUTES: "0.1",

@@ -23,13 +23,14 @@ import { createArtifactLocator } from "../../capabilities/reconciliation/artifac
 import { desiredObject } from "../../capabilities/reconciliation/desired-object";
 import { isLeftAlone } from "./foreign-objects";
 import type { ForeignObject, ForeignObjects, OwnedObject } from "./foreign-objects";
+import { statusTagDifferences } from "./status-tag-differences";
 
 /** Statuses with which the API server or admission refuses an object for good. */
 const REFUSALS: readonly number[] = [400, 403, 422];
 
 /** One way in which the cluster is not what MLflow says. */
 export interface Difference {
-  readonly kind: "missing" | "extra" | "different" | "foreign object touched" | "unknown object";
+  readonly kind: "missing" | "extra" | "different" | "foreign object touched" | "unknown object" | "status tags";
   readonly name: string;
   readonly detail: string;
 }
@@ -128,7 +129,8 @@ export function createOracle(options: OracleOptions): Oracle {
       const live = all.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
       const { differences, ours, blocked, handsOff } = judgeSets(tagged, live, foreign, namespace);
       const different = await Promise.all(ours.map(([version, object]) => compare(version, object)));
-      return { differences: [...differences, ...different.flat()], tagged: tagged.length, blocked, handsOff };
+      const tags = statusTagDifferences(versions, all, { tagKey, namespace, prefix: settings.STATUS_TAG_PREFIX });
+      return { differences: [...differences, ...different.flat(), ...tags], tagged: tagged.length, blocked, handsOff };
     },
   };
 }

@@ -47,8 +47,13 @@ export async function settle(session: Session): Promise<Settled> {
     goodSince = good ? (goodSince ?? looked) : undefined;
     if (goodSince !== undefined && Date.now() - goodSince >= STABLE_FOR) break;
     polls = watchers.map(watcher => pollsSince(watcher, start));
-    // The last poll that is needed: each that left something to a later one asks for one more.
-    const tooLate = polls.every(({ ended, waiting }) => Date.now() > (ended[waiting] ?? Infinity) + AFTER_POLL);
+    // The last poll that is needed: each that left something to a later one asks for one more. So do tags, where the watch was
+    // broken and what a poll made has become Ready since.
+    const isTold = judgement.differences.some(({ kind }) => kind !== "status tags");
+    const tooLate = polls.every(({ ended, waiting }) => {
+      const needed = isTold ? waiting : waiting + 1;
+      return Date.now() > (ended[needed] ?? Infinity) + AFTER_POLL;
+    });
     if (!good && (tooLate || Date.now() > start + LATEST)) break;
     await sleep(150);
   }
