@@ -17,7 +17,7 @@ const ASSETS = [
 
 /** All that they depend on. */
 const INPUTS = [
-  ...readdirSync(path.join(ROOT, "page")).map(name => path.join("page", name)),
+  ...readdirSync(path.join(ROOT, "page"), { recursive: true }).map(name => path.join("page", name)),
   "capabilities/status/published.ts",
   "capabilities/server/page/wire.ts",
   "package-lock.json",
