@@ -86,7 +86,7 @@ describe("a listener", () => {
     expect(await ask(operationsPort, "/metrics")).toMatch(/^200 # HELP /);
     expect(await ask(operationsPort, "/webhook")).toMatch(/^404 /);
     expect(await ask(port, "/metrics")).toBe(
-      `404 {"status":"error","message":"there is nothing at this path; try /webhook, /health, /livez, /readyz; /services and /metrics are on the port of MLFLOW_KSERVE_OPERATIONS_PORT, ${operationsPort}"}`,
+      `404 {"status":"error","message":"there is nothing at this path; try /webhook, /health, /livez, /readyz; the page, /services and /metrics are on the port of MLFLOW_KSERVE_OPERATIONS_PORT, ${operationsPort}"}`,
     );
     for (const at of [port, operationsPort]) expect(await ask(at, "/readyz")).toMatch(/^200 /);
   });

@@ -78,7 +78,7 @@ export const settingsSchema = z.object({
     .meta({ description: "Port that the endpoint listens on; 0 takes a free one. Not 3000, which is Pepr's." }),
   OPERATIONS_PORT: portBesidePepr("8081").optional().meta({
     description:
-      "Port for operations: /services, /metrics, /health and the probes. APP_PORT then has no /services and /metrics. When not set, APP_PORT has everything. Neither 3000 nor APP_PORT; 0 takes a free one. The manifests set 8081.",
+      "Port for operations: the status page, /services, /metrics, /health and the probes. APP_PORT then has none of the first three. When not set, APP_PORT has everything. Neither 3000 nor APP_PORT; 0 takes a free one. The manifests set 8081.",
   }),
   TLS_CERT_FILE: z.string().optional().meta({
     description: "Certificate chain (PEM) to serve HTTPS with. A renewed file is taken up without a restart.",

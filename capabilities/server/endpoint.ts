@@ -42,7 +42,7 @@ export async function startEndpoint(options: EndpointOptions): Promise<Endpoint>
     routes: routes.operations,
   });
   try {
-    const elsewhere = `/services and /metrics are on the port of MLFLOW_KSERVE_OPERATIONS_PORT, ${operations.port}`;
+    const elsewhere = `the page, /services and /metrics are on the port of MLFLOW_KSERVE_OPERATIONS_PORT, ${operations.port}`;
     const server = await startHttpServer({ host, port, routes: routes.deliveries, elsewhere, log, tls });
     return {
       host: server.host,
