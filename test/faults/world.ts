@@ -128,6 +128,8 @@ export interface RiddenOut {
 export async function rideOut(world: World, produced: Fault): Promise<RiddenOut> {
   const { truth, listener, logged } = world;
   const { group, fault, begin, end, delivered = true, changeFirst = false } = produced;
+  // The timer's poll may be under way: what it has read already is not what the fault makes of it.
+  await listener.poll();
   const from = logged.length;
   if (changeFirst) await truth.change();
   await begin();
