@@ -12,6 +12,7 @@ import { fixedAccess } from "./mlflow/access";
 import type { RenewableAccess } from "./mlflow/access";
 import { createBatchingReader } from "./mlflow/batching-reader";
 import { createMlflowReader } from "./mlflow/client";
+import { createSignatureReader } from "./mlflow/model-signature";
 import { createMlflowTransport } from "./mlflow/transport";
 import type { MlflowTransport } from "./mlflow/transport";
 import { createVersionTags } from "./mlflow/version-tags";
@@ -103,16 +104,10 @@ export function createListener(options: ListenerOptions): Listener {
   const metrics = createMetrics();
   const apiServer = countKubernetesErrors(options.apiServer, metrics);
   const access = options.renewableAccess ?? fixedAccess(options.mlflowAccess);
+  const uncounted = (deadline: number, freshConnections: boolean): MlflowTransport =>
+    createMlflowTransport({ trackingUri: settings.MLFLOW_TRACKING_URI, access, deadline, freshConnections });
   const transportWith = (deadline: number, freshConnections: boolean): MlflowTransport =>
-    countMlflowErrors(
-      createMlflowTransport({
-        trackingUri: settings.MLFLOW_TRACKING_URI,
-        access,
-        deadline,
-        freshConnections,
-      }),
-      metrics,
-    );
+    countMlflowErrors(uncounted(deadline, freshConnections), metrics);
   const deployTagKey = settings.DEPLOY_TAG_KEY;
   const reader = createMlflowReader(transportWith(MLFLOW_DEADLINE, false));
   const mlflow = createBatchingReader(reader, deployTagKey);
@@ -276,6 +271,8 @@ export function createListener(options: ListenerOptions): Listener {
     if (options.showsPage === true) {
       page = createPageSource({
         ...{ publishing, apiServer, services, mlflow, health, status, log },
+        // That a model has no such file is no failure of MLflow's.
+        readSignature: createSignatureReader(uncounted(MLFLOW_DEADLINE, false)),
         mlflowPublicUrl: settings.MLFLOW_PUBLIC_URL,
         pollingInterval: settings.POLLING_INTERVAL * 1000,
       });

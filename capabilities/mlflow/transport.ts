@@ -43,8 +43,10 @@ export interface MlflowTransportOptions {
 
 export interface MlflowCall {
   readonly method: "GET" | "POST" | "PATCH" | "DELETE";
-  /** Below `/api/2.0/mlflow/`, already encoded. */
+  /** Below `/api/2.0/mlflow/`, already encoded; below the tracking URI itself for one that answers a text. */
   readonly path: string;
+  /** What is answered is a file, and comes back as a text. */
+  readonly answersText?: boolean;
   readonly query?: Readonly<Record<string, string>>;
   readonly body?: unknown;
 }
@@ -60,13 +62,13 @@ export function createMlflowTransport(options: MlflowTransportOptions): MlflowTr
   const base = new URL(options.trackingUri);
   const inUri = basicAuthorization(base);
   const { access = fixedAccess({ tls: {} }) } = options;
-  const prefix = base.pathname.replace(/\/+$/, "") + API_PATH;
+  const root = base.pathname.replace(/\/+$/, "");
   const routes = createRoutes(base, options.freshConnections === true);
   const once = async (call: MlflowCall, using: MlflowAccess, deadline: number): Promise<unknown> => {
     const { authorization = inUri, workspace } = using;
     const url = new URL(base.origin);
     // Not `new URL(path, origin)`, which takes a path that begins with two slashes for another host.
-    url.pathname = prefix + call.path;
+    url.pathname = root + (call.answersText === true ? "/" : API_PATH) + call.path;
     for (const [name, value] of Object.entries(call.query ?? {})) url.searchParams.set(name, value);
     const body = call.body === undefined ? undefined : JSON.stringify(call.body);
     const facts: CallFacts = {
@@ -78,7 +80,7 @@ export function createMlflowTransport(options: MlflowTransportOptions): MlflowTr
       url,
       method: call.method,
       headers: {
-        accept: "application/json",
+        accept: call.answersText === true ? "*/*" : "application/json",
         "accept-encoding": "identity",
         ...(authorization === undefined ? {} : { authorization }),
         ...(workspace === undefined ? {} : { [WORKSPACE_HEADER]: workspace }),
@@ -93,6 +95,7 @@ export function createMlflowTransport(options: MlflowTransportOptions): MlflowTr
     }).catch((error: unknown) => {
       throw error instanceof NoAnswerError ? unreachable(error, facts) : error;
     });
+    if (call.answersText === true && answer.status === 200) return answer.body.toString("utf8");
     return interpret(answer, facts, [authorization, ...secretsOf(using)]);
   };
   return async call => {

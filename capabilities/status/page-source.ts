@@ -8,10 +8,12 @@ import { messageOf } from "../observability/logging";
 import type { Log } from "../observability/logging";
 import { withoutSecrets } from "../support/foreign-text";
 import type { ModelVersionKey } from "../support/model-version-key";
+import type { SignatureInput, SignatureReader } from "../mlflow/model-signature";
 import { chainOf } from "./chain";
 import { moduleItems } from "./module-view";
+import { predictionRequest } from "./prediction-request";
 import { STATE_WORDS } from "./published";
-import type { PageSource, StateWord, VersionDetail } from "./published";
+import type { PageSource, PublishedVersion, StateWord, VersionDetail } from "./published";
 import type { Publishing } from "./publishing";
 
 export interface PageSourceOptions {
@@ -19,6 +21,7 @@ export interface PageSourceOptions {
   readonly apiServer: ApiServer;
   readonly services: Pick<InferenceServices, "get" | "namespace">;
   readonly mlflow: Pick<MlflowReader, "getModelVersion" | "getRun">;
+  readonly readSignature: SignatureReader;
   /** Where people reach MLflow's pages; undefined when nobody said. */
   readonly mlflowPublicUrl: string | undefined;
   readonly health: () => Promise<Health>;
@@ -64,8 +67,9 @@ export function createPageSource(options: PageSourceOptions): PageSource & { rea
     const published = known && publishing.versions.describe(known);
     if (published === undefined) return undefined;
     const name = published.inferenceService;
-    const [version, live, pod] = await Promise.all([
+    const [version, signature, live, pod] = await Promise.all([
       orNothing(mlflow.getModelVersion(key)),
+      orNothing(options.readSignature(key)),
       name === undefined ? undefined : orNothing(services.get(name)),
       name === undefined ? undefined : orNothing(newestPod(apiServer, services.namespace, name)),
     ]);
@@ -73,6 +77,7 @@ export function createPageSource(options: PageSourceOptions): PageSource & { rea
       ...published,
       chain: chainOf({ deliveredAt: publishing.deliveredAt(key), live, pod }),
       labels: live?.metadata.labels ?? {},
+      request: requestOf(published, signature),
       ...(version === undefined
         ? {}
         : {
@@ -100,4 +105,12 @@ export function createPageSource(options: PageSourceOptions): PageSource & { rea
     },
     stop: lastHour.stop,
   };
+}
+
+function requestOf(
+  { state, inferenceService }: PublishedVersion,
+  signature: readonly SignatureInput[] | undefined,
+): VersionDetail["request"] {
+  if (state.url === undefined || inferenceService === undefined || signature === undefined) return undefined;
+  return predictionRequest(signature, state.url, inferenceService);
 }

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { connectToApiServer } from "../../capabilities/kubernetes/api-server";
 import type { ApiServer } from "../../capabilities/kubernetes/api-server";
+import type { VersionDetail } from "../../capabilities/status/published";
 import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
 import { hireDataScientist } from "../support/data-scientist";
 import type { DataScientist } from "../support/data-scientist";
@@ -16,7 +17,7 @@ import { createReplica } from "../support/replica";
 import type { LogLine, Replica } from "../support/replica";
 import { waitFor } from "../support/waiting";
 import { infer, inferenceRequest, isLoaded, predictionsOf } from "../testbed/inference";
-import type { ModelAddress, Rows } from "../testbed/inference";
+import type { InferenceRequest, ModelAddress, Rows } from "../testbed/inference";
 import { createNamespace, testKubectl } from "../testbed/namespaces";
 import { findPredictions, runPredictorsIn } from "../testbed/predictions";
 import type { Predictions } from "../testbed/predictions";
@@ -211,6 +212,15 @@ describe("A tagged version", () => {
         const { predictions: inPython } = await scientist.predict(model, version, FLOWERS);
         const answer = await infer({ ...address, host: told }, inferenceRequest(FLOWERS));
         expect(predictionsOf(answer)).toEqual(inPython);
+
+        // What our own page shows of it.
+        const query = new URLSearchParams({ model, version }).toString();
+        const detail = (await (await fetch(`${module.url}/page/version?${query}`)).json()) as VersionDetail;
+        expect(detail.chain.filter(({ at }) => at === undefined)).toEqual([]);
+        expect(detail).toMatchObject({ source: expect.stringMatching(/^models:/) as string, state: { word: "Ready" } });
+        const [, body = "{}"] = /-d '(.*)'$/.exec(detail.request?.curl ?? "") ?? [];
+        const copied = await infer({ ...address, host: told }, JSON.parse(body) as InferenceRequest);
+        expect(copied).toMatchObject({ status: 200, text: expect.stringContaining("outputs") as string });
 
         await page.deleteTag(tag);
         await waitFor(`the end of ${name}`, async () => (await toldOf(name)).listed === undefined || undefined);
