@@ -295,6 +295,7 @@ export function createListener(options: ListenerOptions): Listener {
     async serve(deliveries) {
       const takesDeliveries = deliveries && !settings.DISABLE_WEBHOOKS && secret !== undefined;
       server = await startServer(takesDeliveries);
+      void publishing.start();
       const { host, port, operationsPort } = server;
       log.info({ host, port, operations_port: operationsPort, webhook: takesDeliveries }, "Endpoint is listening");
       metrics.setMode(status().mode);

@@ -8,7 +8,13 @@ function setUp(): PublishedVersions & { put: (version: string, word: StateWord |
   const words = new Map<string, StateWord | undefined>();
   const known = (version: string) => {
     const word = words.get(version);
-    return { key: { model: "iris", version }, state: word && { word }, service: undefined, tags: undefined };
+    return {
+      key: { model: "iris", version },
+      state: word && { word },
+      service: undefined,
+      tags: undefined,
+      isUncertain: false,
+    };
   };
   const versions = createPublishedVersions({
     get: ({ version }: ModelVersionKey) => known(version),

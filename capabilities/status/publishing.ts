@@ -1,5 +1,4 @@
-import { readIngressConfiguration } from "../kserve/ingress-configuration";
-import type { IngressConfiguration } from "../kserve/ingress-configuration";
+import { createIngressConfigurationReader } from "../kserve/ingress-configuration";
 import { keyOf } from "../kserve/identity";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { possibleServiceName } from "../kserve/names";
@@ -30,11 +29,8 @@ import { createVersionStates } from "./version-states";
 import type { KnownVersion, VersionChange } from "./version-states";
 import { versionState } from "./version-state";
 
-/**
- * Polls from one look at what seldom changes to the next: KServe's configuration, and tags that were left behind because a
- * process ended before it took them away.
- */
-const LOOK_EVERY = 10;
+/** Polls from one search for tags that were left behind to the next: a process may have ended before it took them away. */
+const SEARCH_EVERY = 10;
 
 /** Changes that are kept for the page. */
 const HISTORY = 2_000;
@@ -63,6 +59,8 @@ export interface PublishingOptions {
  * of it; in others it says what a service itself tells.
  */
 export interface Publishing {
+  /** Reads what the addresses depend on. Never rejects. */
+  readonly start: () => Promise<void>;
   /** Follows one poll. @throws what the poll throws */
   readonly during: (resync: () => Promise<Resynced>) => Promise<Resynced>;
   /** The watch saw a service, or that it is gone. */
@@ -94,14 +92,13 @@ export function createPublishing(options: PublishingOptions): Publishing {
   const { apiServer, mlflow, namespace, startLimit, deployTagKey, failureOf, metrics, log } = options;
   const tagKeys = statusTagKeys(options.statusTagPrefix);
   const history: StateChange[] = [];
-  let ingress: IngressConfiguration | undefined;
-  let toldIngress: string | undefined;
+  const addresses = createIngressConfigurationReader(apiServer, options.kserveNamespace, log);
   let polls = 0;
   let concerns: Omit<Concerns, "statusTags"> = { held: undefined, rollout: undefined };
   const deliveries = new BoundedCache<number>(DELIVERIES);
 
   const urlOf = (service: ServiceFacts, key: ModelVersionKey): string | undefined =>
-    servingUrl(options.servingUrl, service, { key, namespace }, ingress);
+    servingUrl(options.servingUrl, service, { key, namespace }, addresses.current());
 
   const tell = ({ key, before, after }: VersionChange): void => {
     writer.changed(key);
@@ -131,25 +128,6 @@ export function createPublishing(options: PublishingOptions): Publishing {
     onUnwritten: metrics.unwrittenStatusTags,
   });
 
-  /** What KServe's configuration says may change, and is one small object. */
-  const readIngress = async (): Promise<void> => {
-    if (options.servingUrl !== "auto") return;
-    let cause: string | undefined;
-    try {
-      ingress = await readIngressConfiguration(apiServer, options.kserveNamespace);
-    } catch (error) {
-      cause = messageOf(error);
-    }
-    if (cause !== undefined && cause !== toldIngress) {
-      log.warn(
-        { cause },
-        "KServe's configuration cannot be read, so addresses in the cluster are shown: set MLFLOW_KSERVE_KSERVE_NAMESPACE, or " +
-          "say with MLFLOW_KSERVE_SERVING_URL which address people use",
-      );
-    }
-    toldIngress = cause;
-  };
-
   /** Another installation's version, as its own tag `deploy…` tells: what stands there is that one's. */
   const isServedByOthers = (tags: ReadonlyMap<string, string>): boolean =>
     [...tags].some(([key, value]) => key !== deployTagKey && /^deploy/i.test(key) && value.toLowerCase() === "true");
@@ -167,16 +145,17 @@ export function createPublishing(options: PublishingOptions): Publishing {
     }
   };
 
+  const start = async (): Promise<void> => {
+    if (options.servingUrl === "auto") await addresses.start();
+  };
+
   return {
+    start,
     async during(resync) {
       const begun = states.begin();
       const resynced = await resync();
-      if (polls++ % LOOK_EVERY === 0) {
-        ingress = undefined;
-        await searchLeftBehind(begun);
-      }
-      if (ingress === undefined && [...resynced.services.values()].some(({ facts }) => facts.urls !== undefined))
-        await readIngress();
+      if (polls++ % SEARCH_EVERY === 0) await searchLeftBehind(begun);
+      await start();
       states.polled(begun, { tagged: resynced.tagged, services: resynced.services, held: resynced.heldRemovals });
       writer.polled();
       const { heldRemovals, report, rollout } = resynced;
@@ -208,6 +187,9 @@ export function createPublishing(options: PublishingOptions): Publishing {
     concerns: () => ({ ...concerns, statusTags: writer.concerns() }),
     history: () => history,
     idle: writer.idle,
-    stop: writer.stop,
+    async stop() {
+      addresses.stop();
+      await writer.stop();
+    },
   };
 }

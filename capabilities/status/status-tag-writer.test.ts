@@ -49,7 +49,7 @@ function setUp(fail: (call: string) => MlflowError | undefined = () => undefined
     if (error !== undefined) throw error;
   };
   const describeKnown = ({ key, state }: { key: ModelVersionKey; state: VersionState | undefined }) => ({
-    ...{ key, state, service: undefined },
+    ...{ key, state, service: undefined, isUncertain: false },
     tags: statusTagsOf(tagsIn(key), KEYS),
   });
   const writer = createStatusTagWriter({
@@ -61,6 +61,7 @@ function setUp(fail: (call: string) => MlflowError | undefined = () => undefined
       all: () => [...known.values()].map(describeKnown),
       read: () => undefined,
       tagWritten: () => undefined,
+      tagUncertain: () => undefined,
     },
     tags: {
       async set(key, tag, value) {

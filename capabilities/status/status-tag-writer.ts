@@ -32,7 +32,7 @@ const FAILURES = 3;
 const CAPACITY = 50_000;
 
 export interface StatusTagWriterOptions {
-  readonly states: Pick<VersionStates, "get" | "all" | "read" | "tagWritten">;
+  readonly states: Pick<VersionStates, "get" | "all" | "read" | "tagWritten" | "tagUncertain">;
   readonly tags: VersionTags;
   readonly readVersion: (key: ModelVersionKey) => Promise<ModelVersion | undefined>;
   readonly keys: StatusTagKeys;
@@ -115,6 +115,7 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
       const isDenial = error instanceof MlflowError && error.facts.status === 403;
       onWrite(isDenial ? "denied" : "error");
       if (isDenial) denied[right].set(key.model, now() + DENIED_FOR);
+      else states.tagUncertain(key);
       throw error;
     }
     denied[right].delete(key.model);
@@ -207,7 +208,7 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
         const { key } = version;
         const id = formatKey(key);
         if (version.tags === undefined) {
-          if (wantedOf(version) !== undefined) enqueue(key);
+          if (wantedOf(version) !== undefined || version.isUncertain) enqueue(key);
           continue;
         }
         const plan = planFor({ ...version, tags: version.tags });

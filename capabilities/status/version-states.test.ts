@@ -127,4 +127,17 @@ describe("createVersionStates", () => {
     states.read(KEY, modelVersion());
     expect(states.get(KEY)?.tags).toEqual(new Map());
   });
+
+  it("keeps a version without a state whose tags are in doubt, until they have been read", () => {
+    const { states, poll } = setUp();
+    poll({ tagged: [modelVersion()] });
+    states.tagUncertain(KEY);
+    // The search of a poll that began before says nothing about it, and the version is not in the next one.
+    states.reconciled(KEY, outcome("deleted", undefined));
+    states.tagUncertain(KEY);
+    poll();
+    expect(states.get(KEY)).toMatchObject({ isUncertain: true, tags: undefined, state: undefined });
+    states.read(KEY, modelVersion({ tags: new Map([["serving", "Starting"]]) }));
+    expect(states.get(KEY)).toMatchObject({ isUncertain: false, tags: new Map([["serving", "Starting"]]) });
+  });
 });

@@ -28,6 +28,8 @@ export interface KnownVersion {
   readonly service: ServiceFacts | undefined;
   /** Its status tags in MLflow; undefined as long as they have not been read. */
   readonly tags: ReadonlyMap<string, string> | undefined;
+  /** A write got no answer, so that MLflow may have done it: its tags have to be read, whatever its state. */
+  readonly isUncertain: boolean;
 }
 
 /** A version whose state is another one. */
@@ -57,6 +59,8 @@ export interface VersionStates {
   readonly failed: (key: ModelVersionKey) => void;
   /** A status tag was written to MLflow. */
   readonly tagWritten: (key: ModelVersionKey, change: TagChange) => void;
+  /** One was to be written, and whether MLflow did it is not known. */
+  readonly tagUncertain: (key: ModelVersionKey) => void;
   readonly get: (key: ModelVersionKey) => KnownVersion | undefined;
   /** What is known of a version beside its service; undefined when nothing is, or this process does not poll. */
   readonly factsAbout: (key: ModelVersionKey) => Omit<VersionFacts, "service"> | undefined;
@@ -82,6 +86,7 @@ interface Entry {
   hold: string | undefined;
   tags: ReadonlyMap<string, string> | undefined;
   tagsFrom: number;
+  isUncertain: boolean;
   /** Its service went, and nobody knows yet what MLflow says about it. */
   isUnsettled: boolean;
   state: VersionState | undefined;
@@ -103,7 +108,8 @@ export function createVersionStates(options: VersionStatesOptions): VersionState
     if (known !== undefined) return known;
     const entry: Entry = {
       ...{ key: { model: key.model, version: key.version }, wish: undefined, service: undefined, hold: undefined },
-      ...{ wishFrom: 0, serviceFrom: 0, tagsFrom: 0, tags: undefined, isUnsettled: false, state: undefined },
+      ...{ wishFrom: 0, serviceFrom: 0, tagsFrom: 0, tags: undefined, isUncertain: false },
+      ...{ isUnsettled: false, state: undefined },
     };
     entries.set(id, entry);
     return entry;
@@ -127,13 +133,14 @@ export function createVersionStates(options: VersionStatesOptions): VersionState
     if (entry.tagsFrom > from) return;
     entry.tags = version === undefined ? new Map() : statusTagsOf(version.tags, tagKeys);
     entry.tagsFrom = from;
+    entry.isUncertain = false;
   };
 
   /** Of a registry whose searches leave the tags out; the one that it was searched for by is there. */
   const learnWithoutTags = (entry: Entry, version: ModelVersion, from: number): void => {
-    const tags = entry.tags;
+    const { tags, isUncertain } = entry;
     learn(entry, { ...version, tags: new Map([[deployTagKey, "true"]]) }, from);
-    entry.tags = tags;
+    Object.assign(entry, { tags, isUncertain });
   };
 
   const place = (entry: Entry, service: ServiceFacts | undefined, from: number): void => {
@@ -171,7 +178,7 @@ export function createVersionStates(options: VersionStatesOptions): VersionState
         entry.hold = holds.get(id);
         entry.isUnsettled = false;
         evaluate(entry);
-        if (entry.state === undefined && (entry.tags?.size ?? 0) === 0) entries.delete(id);
+        if (entry.state === undefined && !entry.isUncertain && (entry.tags?.size ?? 0) === 0) entries.delete(id);
       }
     },
 
@@ -227,6 +234,14 @@ export function createVersionStates(options: VersionStatesOptions): VersionState
         else tags.set(tagKey, value);
         entry.tags = tags;
         entry.tagsFrom = now;
+      });
+    },
+
+    tagUncertain: key => {
+      heard(key, (entry, now) => {
+        entry.tags = undefined;
+        entry.tagsFrom = now;
+        entry.isUncertain = true;
       });
     },
 

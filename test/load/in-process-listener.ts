@@ -43,6 +43,8 @@ export function createPoller(options: {
       MLFLOW_KSERVE_DISABLE_WEBHOOKS: "true",
       MLFLOW_KSERVE_KUBE_NAMESPACE: options.namespace,
       MLFLOW_KSERVE_DEPLOY_TAG_KEY: options.deployTagKey,
+      // They are written beside the polls, whose cost is measured.
+      MLFLOW_KSERVE_STATUS_TAGS: "false",
     }),
     apiServer: options.wrapApiServer?.(apiServer) ?? apiServer,
     log: options.log,
