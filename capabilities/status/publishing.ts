@@ -32,6 +32,9 @@ import { versionState } from "./version-state";
 /** Polls from one search for tags that were left behind to the next: a process may have ended before it took them away. */
 const SEARCH_EVERY = 10;
 
+/** As the setting STATUS_TAG_PREFIX has it when nobody sets it: every installation may have it. */
+const DEFAULT_PREFIX = "serving";
+
 /** Changes that are kept for the page. */
 const HISTORY = 2_000;
 
@@ -128,8 +131,12 @@ export function createPublishing(options: PublishingOptions): Publishing {
     onUnwritten: metrics.unwrittenStatusTags,
   });
 
-  /** Another installation's version, as its own tag `deploy…` tells: what stands there is that one's. */
+  /**
+   * Another installation's version, as its own tag `deploy…` tells: what stands there is that one's, unless this one was given
+   * a prefix of its own.
+   */
   const isServedByOthers = (tags: ReadonlyMap<string, string>): boolean =>
+    options.statusTagPrefix === DEFAULT_PREFIX &&
     [...tags].some(([key, value]) => key !== deployTagKey && /^deploy/i.test(key) && value.toLowerCase() === "true");
 
   /** Finds versions whose tags say something although there is nothing to say. */

@@ -140,4 +140,16 @@ describe("createVersionStates", () => {
     states.read(KEY, modelVersion({ tags: new Map([["serving", "Starting"]]) }));
     expect(states.get(KEY)).toMatchObject({ isUncertain: false, tags: new Map([["serving", "Starting"]]) });
   });
+
+  it("does not take a service that is gone for one that starts, because nobody could ask MLflow", () => {
+    const { states, failures, words, poll } = setUp();
+    poll({ tagged: [modelVersion()], services: withService(serviceIn("True")) });
+    const passing = { kind: "passing", owner: "mlflow", answer: 502, status: "mlflow_error", message: "no" } as const;
+    states.serviceGone(KEY, serviceIn("True").uid);
+    failures.set(formatKey(KEY), passing);
+    states.failed(KEY);
+    expect(words).toEqual(["Ready"]);
+    poll();
+    expect(words).toEqual(["Ready", undefined]);
+  });
 });

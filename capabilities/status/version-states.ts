@@ -223,7 +223,8 @@ export function createVersionStates(options: VersionStatesOptions): VersionState
 
     failed: key => {
       heard(key, entry => {
-        entry.isUnsettled = false;
+        // Of a service that is gone, only who got an answer of MLflow's knows what that means.
+        if (failureOf(key)?.kind !== "passing") entry.isUnsettled = false;
       });
     },
 
