@@ -23,7 +23,7 @@ const READ_EVERY = 600_000;
 export interface IngressConfigurationReader {
   /** undefined as long as it could not be read. */
   readonly current: () => IngressConfiguration | undefined;
-  /** Reads it now, once for all who ask, and again and again from then on. Never rejects. */
+  /** Reads it now where it is not known, once for all who ask, and again and again from then on. Never rejects. */
   readonly start: () => Promise<void>;
   readonly stop: () => void;
 }
@@ -36,7 +36,7 @@ export function createIngressConfigurationReader(
 ): IngressConfigurationReader {
   let current: IngressConfiguration | undefined;
   let told: string | undefined;
-  let first: Promise<void> | undefined;
+  let reading: Promise<void> | undefined;
   let timer: NodeJS.Timeout | undefined;
 
   const read = async (): Promise<void> => {
@@ -54,7 +54,10 @@ export function createIngressConfigurationReader(
     current: () => current,
     start() {
       timer ??= setInterval(() => void read(), READ_EVERY).unref();
-      return (first ??= read());
+      if (current !== undefined) return Promise.resolve();
+      return (reading ??= read().finally(() => {
+        reading = undefined;
+      }));
     },
     stop() {
       clearInterval(timer);

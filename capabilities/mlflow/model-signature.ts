@@ -10,7 +10,7 @@ const column = z.object({ type: z.string(), name: z.string().optional() });
 const tensor = z.object({
   type: z.literal("tensor"),
   name: z.string().optional(),
-  "tensor-spec": z.object({ dtype: z.string(), shape: z.array(z.number().int()) }),
+  "tensor-spec": z.object({ dtype: z.string(), shape: z.array(z.number().int().min(-1)) }),
 });
 
 const modelFile = z.object({ signature: z.object({ inputs: z.string() }).nullish() });
@@ -39,10 +39,15 @@ export function createSignatureReader(transport: MlflowTransport): SignatureRead
   };
 }
 
+/** Characters; MLflow's own are a few thousand. */
+const MAXIMUM_FILE_LENGTH = 1024 * 1024;
+
 /** What a file MLmodel says of the inputs; undefined when it says nothing that is known. */
 export function parseSignature(file: unknown): readonly SignatureInput[] | undefined {
+  const text = String(file);
+  if (text.length > MAXIMUM_FILE_LENGTH) return undefined;
   try {
-    const { signature } = modelFile.parse(load(String(file)));
+    const { signature } = modelFile.parse(load(text));
     if (!signature) return undefined;
     return z.array(z.union([tensor, column])).parse(JSON.parse(signature.inputs));
   } catch {

@@ -46,6 +46,8 @@ describe("predictionRequest", () => {
   it.each([
     ["a type that is not known", [{ type: "object", name: "x" }]],
     ["an array that nobody reads", [{ type: "tensor", "tensor-spec": { dtype: "float32", shape: [-1, 224, 224, 3] } }]],
+    ["a shape that there is not", [{ type: "tensor", "tensor-spec": { dtype: "float32", shape: [-2] } }]],
+    ["a type that every object has", [{ type: "constructor", name: "x" }]],
     ["no inputs", []],
   ])("is none for %s", (_, inputs) => {
     expect(requestFor(inputs)).toBeUndefined();

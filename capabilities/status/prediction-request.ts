@@ -8,14 +8,16 @@ interface Example {
 }
 
 /** MLflow's types of columns (mlflow/types/schema.py, DataType), and numpy's of arrays. */
-const EXAMPLES: Readonly<Record<string, Example>> = {
-  ...{ boolean: { datatype: "BOOL", value: false }, bool: { datatype: "BOOL", value: false } },
-  ...{ integer: { datatype: "INT32", value: 0 }, int32: { datatype: "INT32", value: 0 } },
-  ...{ long: { datatype: "INT64", value: 0 }, int64: { datatype: "INT64", value: 0 } },
-  ...{ float: { datatype: "FP32", value: 0 }, float32: { datatype: "FP32", value: 0 } },
-  ...{ double: { datatype: "FP64", value: 0 }, float64: { datatype: "FP64", value: 0 } },
-  ...{ uint8: { datatype: "UINT8", value: 0 }, string: { datatype: "BYTES", value: "text" } },
-};
+const EXAMPLES: ReadonlyMap<string, Example> = new Map(
+  Object.entries({
+    ...{ boolean: { datatype: "BOOL", value: false }, bool: { datatype: "BOOL", value: false } },
+    ...{ integer: { datatype: "INT32", value: 0 }, int32: { datatype: "INT32", value: 0 } },
+    ...{ long: { datatype: "INT64", value: 0 }, int64: { datatype: "INT64", value: 0 } },
+    ...{ float: { datatype: "FP32", value: 0 }, float32: { datatype: "FP32", value: 0 } },
+    ...{ double: { datatype: "FP64", value: 0 }, float64: { datatype: "FP64", value: 0 } },
+    ...{ uint8: { datatype: "UINT8", value: 0 }, string: { datatype: "BYTES", value: "text" } },
+  } satisfies Record<string, Example>),
+);
 
 /** Elements of an example beyond which nobody reads it. */
 const MAXIMUM_ELEMENTS = 200;
@@ -55,14 +57,14 @@ export function predictionRequest(
 function exampleOf(input: SignatureInput, at: number): Input | undefined {
   const name = input.name ?? `input-${at}`;
   if (!("tensor-spec" in input)) {
-    const example = EXAMPLES[input.type];
+    const example = EXAMPLES.get(input.type);
     if (example === undefined) return undefined;
     const { datatype, value } = example;
     const parameters = datatype === "BYTES" ? { parameters: { content_type: "str" } } : {};
     return { name, shape: [1], datatype, data: [value], ...parameters };
   }
   const { dtype, shape } = input["tensor-spec"];
-  const example = EXAMPLES[dtype];
+  const example = EXAMPLES.get(dtype);
   const lengths = shape.map(length => (length === -1 ? 1 : length));
   const elements = lengths.reduce((product, length) => product * length, 1);
   if (example === undefined || elements > MAXIMUM_ELEMENTS) return undefined;

@@ -97,6 +97,7 @@ export function createPublishing(options: PublishingOptions): Publishing {
   const history: StateChange[] = [];
   const addresses = createIngressConfigurationReader(apiServer, options.kserveNamespace, log);
   let polls = 0;
+  let isFirstPoll = true;
   let concerns: Omit<Concerns, "statusTags"> = { held: undefined, rollout: undefined };
   const deliveries = new BoundedCache<number>(DELIVERIES);
 
@@ -106,7 +107,8 @@ export function createPublishing(options: PublishingOptions): Publishing {
   const tell = ({ key, before, after }: VersionChange): void => {
     writer.changed(key);
     versions.changed(key);
-    if (before?.word === after?.word) return;
+    // What the first poll finds was so before, and would be a line for each of thousands.
+    if (before?.word === after?.word || isFirstPoll) return;
     const cause = after?.cause;
     history.unshift({ ...key, at: Date.now(), before: before?.word, after: after?.word, cause });
     history.length = Math.min(history.length, HISTORY);
@@ -164,6 +166,7 @@ export function createPublishing(options: PublishingOptions): Publishing {
       if (polls++ % SEARCH_EVERY === 0) await searchLeftBehind(begun);
       await start();
       states.polled(begun, { tagged: resynced.tagged, services: resynced.services, held: resynced.heldRemovals });
+      isFirstPoll = false;
       writer.polled();
       const { heldRemovals, report, rollout } = resynced;
       concerns = {

@@ -21,6 +21,8 @@ interface SetUp {
   readonly calls: string[];
   /** The state that a version is in from now on; and whether the last poll read its tags. */
   readonly put: (key: ModelVersionKey, state: VersionState | undefined) => void;
+  /** The last poll's search did not show the tags of this version. */
+  readonly hide: (key: ModelVersionKey) => void;
   readonly messages: string[];
   readonly clock: { now: number };
   /** Calls of MLflow at the same time: now, and at the most. */
@@ -33,6 +35,7 @@ function setUp(fail: (call: string) => MlflowError | undefined = () => undefined
   const stored = new Map<string, Map<string, string>>();
   const known = new Map<string, { key: ModelVersionKey; state: VersionState | undefined }>();
   const calls: string[] = [];
+  const hidden = new Set<string>();
   const clock = { now: 1_000_000 };
   const atOnce = { now: 0, most: 0 };
   const tagsIn = (key: ModelVersionKey): Map<string, string> => {
@@ -50,7 +53,7 @@ function setUp(fail: (call: string) => MlflowError | undefined = () => undefined
   };
   const describeKnown = ({ key, state }: { key: ModelVersionKey; state: VersionState | undefined }) => ({
     ...{ key, state, service: undefined, isUncertain: false },
-    tags: statusTagsOf(tagsIn(key), KEYS),
+    tags: hidden.has(formatKey(key)) ? undefined : statusTagsOf(tagsIn(key), KEYS),
   });
   const writer = createStatusTagWriter({
     states: {
@@ -73,7 +76,10 @@ function setUp(fail: (call: string) => MlflowError | undefined = () => undefined
         tagsIn(key).delete(tag);
       },
     },
-    readVersion: () => Promise.resolve(modelVersion()),
+    async readVersion(key) {
+      await call(`${formatKey(key)} read`);
+      return modelVersion();
+    },
     ...{ keys: KEYS, isEnabled: true, log, now: () => clock.now },
     ...{ onWrite: () => undefined, onUnwritten: () => undefined },
   });
@@ -87,6 +93,7 @@ function setUp(fail: (call: string) => MlflowError | undefined = () => undefined
     get messages() {
       return messages.list;
     },
+    hide: key => hidden.add(formatKey(key)),
     put: (key, state) => known.set(formatKey(key), { key, state }),
   };
 }
@@ -159,5 +166,51 @@ describe("createStatusTagWriter", () => {
     writer.polled();
     await writer.idle();
     expect(stored.get(formatKey(KEY))?.get("serving")).toBe("Failed");
+  });
+
+  it("does not ask again and again for what it may not even read", async () => {
+    const { writer, calls, put, hide } = setUp(denial);
+    put(KEY, { word: "Ready" });
+    hide(KEY);
+    writer.polled();
+    await writer.idle();
+    writer.polled();
+    await writer.idle();
+    expect(calls).toEqual(['"iris" version 3 read']);
+  });
+
+  it("takes what it left half done for nobody else's doing", async () => {
+    const word = { fails: true };
+    const error = new MlflowError("unexpected", "database is locked", undefined, { facts: { status: 500 } });
+    const setup = setUp(call => (word.fails && call.includes("serving=Failed") ? error : undefined));
+    const { writer, put, stored, clock } = setup;
+    put(KEY, { word: "Ready" });
+    writer.polled();
+    await writer.idle();
+    put(KEY, { word: "Failed", cause: "no model" });
+    for (let poll = 0; poll < 5; poll++) {
+      clock.now += 60_000;
+      word.fails = poll < 4;
+      writer.polled();
+      await writer.idle();
+    }
+    expect(Object.fromEntries(stored.get(formatKey(KEY)) ?? [])).toEqual({
+      serving: "Failed",
+      "serving.cause": "no model",
+    });
+    expect(setup.messages).toEqual([]);
+  });
+
+  it("does not let versions that always fail keep the others from being written", async () => {
+    const error = new MlflowError("unexpected", "database is locked", undefined, { facts: { status: 500 } });
+    const { writer, put, stored } = setUp(call => (/version [1-3] /.test(call) ? error : undefined));
+    for (let version = 1; version <= 5; version++) put({ model: "iris", version: String(version) }, { word: "Ready" });
+    for (let poll = 0; poll < 2; poll++) {
+      writer.polled();
+      await writer.idle();
+    }
+    expect(
+      [4, 5].map(version => stored.get(formatKey({ model: "iris", version: String(version) }))?.get("serving")),
+    ).toEqual(["Ready", "Ready"]);
   });
 });

@@ -66,7 +66,8 @@ export interface StatusTagWriter {
 
 /** What was last written for a version. */
 interface Written {
-  readonly wanted: string;
+  /** The state that was written in full; undefined as long as a part of it is missing. */
+  readonly wanted: string | undefined;
   readonly at: number;
   readonly contests: number;
 }
@@ -78,6 +79,8 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
   const written = new BoundedCache<Written>(CAPACITY);
   /** Models whose versions' tags MLflow did not let us set or delete, and from when on that is tried again. */
   const denied = { set: new Map<string, number>(), delete: new Map<string, number>() };
+  /** Versions of which the last writing failed: the others come first. */
+  const failed = new Set<string>();
   let working: Promise<void> | undefined;
   let timer: NodeJS.Timeout | undefined;
   let isStopped = false;
@@ -106,23 +109,37 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
     goOn();
   };
 
-  const write = async (key: ModelVersionKey, change: TagChange, wanted: string): Promise<void> => {
+  const wrote = (key: ModelVersionKey, wanted: string | undefined): void => {
+    const id = formatKey(key);
+    written.set(id, { wanted, at: now(), contests: written.get(id)?.contests ?? 0 });
+  };
+
+  const write = async (key: ModelVersionKey, change: TagChange): Promise<void> => {
     const right = change.value === undefined ? "delete" : "set";
     try {
       if (change.value === undefined) await tags.delete(key, change.key);
       else await tags.set(key, change.key, change.value);
     } catch (error) {
-      const isDenial = error instanceof MlflowError && error.facts.status === 403;
-      onWrite(isDenial ? "denied" : "error");
-      if (isDenial) denied[right].set(key.model, now() + DENIED_FOR);
+      onWrite(isDenial(error) ? "denied" : "error");
+      if (isDenial(error)) denied[right].set(key.model, now() + DENIED_FOR);
       else states.tagUncertain(key);
       throw error;
     }
     denied[right].delete(key.model);
-    const id = formatKey(key);
-    written.set(id, { wanted, at: now(), contests: written.get(id)?.contests ?? 0 });
+    wrote(key, undefined);
     onWrite("success");
     states.tagWritten(key, change);
+  };
+
+  /** @throws MlflowError */
+  const readTags = async (key: ModelVersionKey): Promise<void> => {
+    try {
+      states.read(key, await options.readVersion(key));
+    } catch (error) {
+      // What may not be read may not be written either.
+      if (isDenial(error)) denied.set.set(key.model, now() + DENIED_FOR);
+      throw error;
+    }
   };
 
   /** Makes one version's tags what they should be. @throws MlflowError */
@@ -130,14 +147,18 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
     let version = states.get(key);
     if (version === undefined) return;
     if (version.tags === undefined) {
-      states.read(key, await options.readVersion(key));
+      await readTags(key);
       version = states.get(key);
       if (version?.tags === undefined) return;
     }
     const plan = planFor({ ...version, tags: version.tags });
     if (plan.kind === "foreign" || plan.changes.length === 0) return;
     const wanted = signatureOf(wantedOf(version));
-    for (const change of plan.changes) await write(key, change, wanted);
+    for (const change of plan.changes) {
+      if (isStopped) return;
+      await write(key, change);
+    }
+    wrote(key, wanted);
   };
 
   const nextDue = (): ModelVersionKey | undefined => {
@@ -155,14 +176,16 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
       try {
         await bringUpToDate(key);
         failures = 0;
+        failed.delete(formatKey(key));
       } catch (error) {
         if (!(error instanceof MlflowError)) throw error;
         if (error.code === "RESOURCE_DOES_NOT_EXIST") states.read(key, undefined);
         // Overwritten instead, at once.
-        else if (error.facts.status === 403 && mayTry("set", key.model)) waiting.set(formatKey(key), { key, from: 0 });
+        else if (isDenial(error) && mayTry("set", key.model)) waiting.set(formatKey(key), { key, from: 0 });
         else {
+          failed.add(formatKey(key));
           log.debug({ ...key, cause: messageOf(error) }, "Status tags could not be written, the next poll tries again");
-          if (error.facts.status !== 403 && ++failures >= FAILURES) waiting.clear();
+          if (!isDenial(error) && ++failures >= FAILURES) waiting.clear();
         }
       }
     }
@@ -204,21 +227,32 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
 
     polled() {
       const [foreign, contested]: [string[], string[]] = [[], []];
+      const outdated: ModelVersionKey[] = [];
+      const models = new Set<string>();
       for (const version of states.all()) {
         const { key } = version;
         const id = formatKey(key);
+        models.add(key.model);
         if (version.tags === undefined) {
-          if (wantedOf(version) !== undefined || version.isUncertain) enqueue(key);
+          if ((wantedOf(version) !== undefined || version.isUncertain) && mayTry("set", key.model)) outdated.push(key);
           continue;
         }
         const plan = planFor({ ...version, tags: version.tags });
         if (plan.kind === "foreign") {
-          if (isEnabled) foreign.push(id);
-        } else if (plan.changes.length > 0 && mayTry("set", key.model)) {
+          if (wantedOf(version) !== undefined) foreign.push(id);
+        } else if (plan.changes.length === 0) {
+          const before = written.get(id);
+          if (before !== undefined && before.contests > 0) written.set(id, { ...before, contests: 0 });
+        } else if (mayTry("set", key.model)) {
           if (isContested(id, signatureOf(wantedOf(version)))) contested.push(id);
-          else enqueue(key);
+          else outdated.push(key);
         }
       }
+      const hasFailed = (key: ModelVersionKey): boolean => failed.has(formatKey(key));
+      for (const key of outdated) if (!hasFailed(key)) enqueue(key);
+      for (const key of outdated) if (hasFailed(key)) enqueue(key);
+      for (const right of [denied.set, denied.delete])
+        for (const model of right.keys()) if (!models.has(model)) right.delete(model);
       const found = { denied: [...denied.set.keys()], overwritten: [...denied.delete.keys()], foreign, contested };
       options.onUnwritten({ denied: denied.set.size, foreign: foreign.length, contested: contested.length });
       const messages = describeUnwritten(found, keys);
@@ -242,6 +276,11 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
       await working;
     },
   };
+}
+
+/** MLflow's basic auth, and most of what may stand before it, say so that our user has not the right. */
+function isDenial(error: unknown): error is MlflowError {
+  return error instanceof MlflowError && error.facts.status === 403;
 }
 
 function signatureOf(state: VersionState | undefined): string {

@@ -9,7 +9,7 @@ import { formatKey } from "../support/model-version-key";
 import type { ModelVersionKey } from "../support/model-version-key";
 import { withoutVolatileParts } from "./failure-memory";
 import type { VersionState } from "./published";
-import { statusTagsOf } from "./status-tags";
+import { areOwn, statusTagsOf } from "./status-tags";
 import type { StatusTagKeys, TagChange } from "./status-tags";
 import { versionState } from "./version-state";
 import type { VersionFacts, Wish } from "./version-state";
@@ -178,7 +178,9 @@ export function createVersionStates(options: VersionStatesOptions): VersionState
         entry.hold = holds.get(id);
         entry.isUnsettled = false;
         evaluate(entry);
-        if (entry.state === undefined && !entry.isUncertain && (entry.tags?.size ?? 0) === 0) entries.delete(id);
+        // What stands there of others is theirs.
+        const isForgotten = entry.tags === undefined || !areOwn(entry.tags, tagKeys);
+        if (entry.state === undefined && !entry.isUncertain && isForgotten) entries.delete(id);
       }
     },
 
