@@ -137,6 +137,8 @@ describe("The status tags in MLflow", () => {
       // Who may not even read sees no version: nothing is served.
       expect(await running.deployed()).toHaveLength(served === undefined ? 0 : 1);
       expect(await statusOf(key, "serving", administered)).toEqual(served ?? {});
+      // What MLflow refused a poll is told by the next.
+      await poll();
       await administered.deleteTag(key, tag);
       await running.deliver(key, "deleted");
       await untilPolled(poll, async () => {
