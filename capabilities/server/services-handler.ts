@@ -9,6 +9,7 @@ import { foreignText } from "../support/foreign-text";
 import { busyAnswer, errorAnswer } from "./answers";
 import type { RenderedAnswer } from "./answers";
 import type { Handler } from "./http-server";
+import { createSharedReads } from "./shared-reads";
 
 const DEFAULT_LIMIT = 100;
 const MAXIMUM_LIMIT = 500;
@@ -47,8 +48,11 @@ export function createServicesHandler(
   services: Pick<InferenceServices, "listPage">,
   stateOf: (live: LiveInferenceService) => VersionState,
 ): Handler {
-  const pages = new Map<string, Promise<RenderedAnswer>>();
-  let underWay = 0;
+  const pages = createSharedReads<RenderedAnswer>({
+    maximumReads: MAXIMUM_READS,
+    reuse: took => Math.min(took * REUSE_FACTOR, MAXIMUM_REUSE),
+    capacity: MAXIMUM_PAGES,
+  });
 
   const render = async (limit: number, next: string | undefined): Promise<RenderedAnswer> => {
     const page = await services.listPage(limit, next);
@@ -61,39 +65,11 @@ export function createServicesHandler(
     };
   };
 
-  const read = (limit: number, next: string | undefined): Promise<RenderedAnswer> | undefined => {
-    const name = `${limit} ${next ?? ""}`;
-    const known = pages.get(name);
-    if (known !== undefined) return known;
-    if (underWay >= MAXIMUM_READS) return undefined;
-    underWay++;
-    const start = performance.now();
-    const forget = (): void => {
-      if (pages.get(name) === rendering) pages.delete(name);
-    };
-    const rendering: Promise<RenderedAnswer> = render(limit, next)
-      .then(
-        answer => {
-          setTimeout(forget, Math.min((performance.now() - start) * REUSE_FACTOR, MAXIMUM_REUSE)).unref();
-          return answer;
-        },
-        (error: unknown) => {
-          forget();
-          throw error;
-        },
-      )
-      .finally(() => underWay--);
-    pages.set(name, rendering);
-    const [oldest] = pages.keys();
-    if (pages.size > MAXIMUM_PAGES && oldest !== undefined) pages.delete(oldest);
-    return rendering;
-  };
-
   return async ({ query }) => {
     const page = parsePage(query);
     if ("problem" in page) return errorAnswer(400, page.problem);
     try {
-      const reading = read(page.limit, page.next);
+      const reading = pages.read(`${page.limit} ${page.next ?? ""}`, () => render(page.limit, page.next));
       if (reading === undefined)
         return busyAnswer(503, `${MAXIMUM_READS} pages are being read already; try again`, BUSY_RETRY_AFTER);
       return await reading;

@@ -97,7 +97,6 @@ export function createPublishing(options: PublishingOptions): Publishing {
   const history: StateChange[] = [];
   const addresses = createIngressConfigurationReader(apiServer, options.kserveNamespace, log);
   let polls = 0;
-  let isFirstPoll = true;
   let concerns: Omit<Concerns, "statusTags"> = { held: undefined, rollout: undefined };
   const deliveries = new BoundedCache<number>(DELIVERIES);
 
@@ -108,7 +107,7 @@ export function createPublishing(options: PublishingOptions): Publishing {
     writer.changed(key);
     versions.changed(key);
     // What the first poll finds was so before, and would be a line for each of thousands.
-    if (before?.word === after?.word || isFirstPoll) return;
+    if (before?.word === after?.word || polls === 0) return;
     const cause = after?.cause;
     history.unshift({ ...key, at: Date.now(), before: before?.word, after: after?.word, cause });
     history.length = Math.min(history.length, HISTORY);
@@ -163,10 +162,10 @@ export function createPublishing(options: PublishingOptions): Publishing {
     async during(resync) {
       const begun = states.begin();
       const resynced = await resync();
-      if (polls++ % SEARCH_EVERY === 0) await searchLeftBehind(begun);
+      if (polls % SEARCH_EVERY === 0) await searchLeftBehind(begun);
       await start();
       states.polled(begun, { tagged: resynced.tagged, services: resynced.services, held: resynced.heldRemovals });
-      isFirstPoll = false;
+      polls++;
       writer.polled();
       const { heldRemovals, report, rollout } = resynced;
       concerns = {

@@ -43,7 +43,6 @@ export interface StatusTagWriterOptions {
   readonly onUnwritten: (counts: UnwrittenStatusTags) => void;
   /** Milliseconds on a clock that only goes forward. */
   readonly now?: () => number;
-  readonly pause?: number;
 }
 
 /**
@@ -73,7 +72,7 @@ interface Written {
 }
 
 export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTagWriter {
-  const { states, tags, keys, isEnabled, log, onWrite, now = () => performance.now(), pause = PAUSE } = options;
+  const { states, tags, keys, isEnabled, log, onWrite, now = () => performance.now() } = options;
   /** Versions to be looked at, each from this moment on. */
   const waiting = new Map<string, { readonly key: ModelVersionKey; readonly from: number }>();
   const written = new BoundedCache<Written>(CAPACITY);
@@ -105,7 +104,7 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
     const id = formatKey(key);
     if (isStopped || waiting.has(id)) return;
     const before = written.get(id);
-    waiting.set(id, { key, from: before === undefined ? 0 : before.at + pause });
+    waiting.set(id, { key, from: before === undefined ? 0 : before.at + PAUSE });
     goOn();
   };
 

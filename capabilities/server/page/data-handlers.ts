@@ -7,7 +7,7 @@ import { busyAnswer, errorAnswer } from "../answers";
 import type { Answer, RenderedAnswer } from "../answers";
 import type { Handler } from "../http-server";
 import { DATA_HEADERS } from "./page-headers";
-import { createSharedReads } from "./shared-reads";
+import { createSharedReads } from "../shared-reads";
 import type { HistoryAnswer, ModuleAnswer } from "./wire";
 
 /** Characters of a model's name and of a version that are looked for. */
@@ -20,11 +20,18 @@ const MAXIMUM_READS = 4;
 /** Milliseconds that what was read is given out again. */
 const REUSE = 1_000;
 
+/** Versions that are kept for that: more than are read in that time. */
+const CAPACITY = 1_000;
+
 const BUSY_RETRY_AFTER = 1;
 
 /** `GET /page/version?model=…&version=…`: one version in detail. */
 export function createVersionHandler(source: Pick<PageSource, "detail">): Handler {
-  const reads = createSharedReads<RenderedAnswer | undefined>({ maximumReads: MAXIMUM_READS, reuse: REUSE });
+  const reads = createSharedReads<RenderedAnswer | undefined>({
+    maximumReads: MAXIMUM_READS,
+    reuse: () => REUSE,
+    capacity: CAPACITY,
+  });
   const read = async (key: ModelVersionKey): Promise<RenderedAnswer | undefined> => {
     const detail = await source.detail(key);
     return detail && rendered(detail);
@@ -44,7 +51,7 @@ export function createVersionHandler(source: Pick<PageSource, "detail">): Handle
 
 /** `GET /page/module`: the module itself. */
 export function createModuleHandler(source: Pick<PageSource, "moduleView">): Handler {
-  const reads = createSharedReads<RenderedAnswer>({ maximumReads: 1, reuse: REUSE });
+  const reads = createSharedReads<RenderedAnswer>({ maximumReads: 1, reuse: () => REUSE, capacity: 1 });
   const read = async (): Promise<RenderedAnswer> => {
     const answer: ModuleAnswer = { ...(await source.moduleView()), version: VERSION, at: Date.now() };
     return rendered(answer);
