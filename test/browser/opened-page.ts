@@ -2,22 +2,13 @@ import { createRoutes } from "../../capabilities/server/routes";
 import { startHttpServer } from "../../capabilities/server/http-server";
 import type { HttpServer } from "../../capabilities/server/http-server";
 import type { PageSource } from "../../capabilities/status/published";
-import { chromium } from "playwright-core";
 import type { Browser, BrowserContext, Page } from "playwright-core";
-import { chromiumBrowser } from "../testbed/chromium";
 import { fakeCluster } from "../support/unit/fake-cluster";
 import { stateOfService } from "../support/unit/objects";
 import { recordingLog } from "../support/unit/recording-log";
 
 /** Milliseconds for something to appear, on a machine that is busy with other tests. */
 const TIMEOUT = 20_000;
-
-/** Starts a real Chromium without a window. @throws Error when there is none for this machine */
-export async function launchChromium(): Promise<Browser> {
-  const { executablePath, environment } = await chromiumBrowser();
-  // Chromium does not run as root in its sandbox; it only sees our own page.
-  return await chromium.launch({ executablePath, args: ["--no-sandbox"], env: { ...process.env, ...environment } });
-}
 
 /** The module's server with the status page. @param port 0: any */
 export async function servePage(page: PageSource, port = 0): Promise<HttpServer> {

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vites
 import type { PublishedVersion, StateWord } from "../../capabilities/status/published";
 import { memoryPageSource, publishedVersion } from "../support/unit/page-source";
 import type { MemoryPageSource } from "../support/unit/page-source";
-import { launchChromium, openPage, servePage } from "./opened-page";
+import { launchChromium } from "../support/launched-chromium";
+import { openPage, servePage } from "./opened-page";
 import type { Look, OpenedPage } from "./opened-page";
 
 const AXE = readFileSync(createRequire(__filename).resolve("axe-core/axe.min.js"), "utf8");

@@ -1,6 +1,5 @@
-import { chromium } from "playwright-core";
 import type { Page } from "playwright-core";
-import { chromiumBrowser } from "../testbed/chromium";
+import { launchChromium } from "./launched-chromium";
 
 /** MLflow's own web page of one model version, in a real browser. */
 export interface ModelVersionPage {
@@ -22,13 +21,7 @@ export async function openModelVersionPage(
   model: string,
   version: string,
 ): Promise<ModelVersionPage> {
-  const { executablePath, environment } = await chromiumBrowser();
-  // Chromium does not run as root in its sandbox; it only sees our own MLflow.
-  const browser = await chromium.launch({
-    executablePath,
-    args: ["--no-sandbox"],
-    env: { ...process.env, ...environment },
-  });
+  const browser = await launchChromium();
   try {
     const view = await browser.newPage();
     view.setDefaultTimeout(TIMEOUT);
