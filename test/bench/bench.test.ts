@@ -58,6 +58,11 @@ it("measures every part, finds nothing wrong, and writes it down", async () => {
       apiServerRequests: 1,
     });
   }
+  expect(results.statusTags?.levels.map(({ clients, on }) => [clients, on.count])).toEqual([
+    [1, QUICK_SIZES.deliveries],
+    [8, QUICK_SIZES.deliveries],
+  ]);
+  expect(results.statusTags?.ready.person.meanwhile.count).toBeGreaterThan(0);
   expect(results.burst).toMatchObject({ tags: QUICK_SIZES.burst, lost: 0 });
   expect(results.start?.endpoint).toHaveLength(1);
   expect(textTables(results).join("\n")).not.toContain("NaN");

@@ -49,7 +49,7 @@ describe("the options", () => {
   it("choose parts and sizes", () => {
     expect(parseOptions([])).toMatchObject({
       sizes: SIZES,
-      only: ["start", "deliveries", "rejections", "http-clients", "poll", "burst"],
+      only: ["start", "deliveries", "rejections", "http-clients", "poll", "burst", "status-tags"],
     });
     expect(parseOptions(["--only", "poll,burst", "--full"]).sizes.polls).toContain(FULL_POLL);
     expect(parseOptions(["--quick"]).sizes).toBe(QUICK_SIZES);

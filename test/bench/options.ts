@@ -4,7 +4,7 @@ import { FULL_POLL, QUICK_SIZES, SIZES } from "./world";
 import type { Sizes } from "./world";
 
 /** The parts that can be measured by themselves, in the order in which they run. */
-export const PARTS = ["start", "deliveries", "rejections", "http-clients", "poll", "burst"] as const;
+export const PARTS = ["start", "deliveries", "rejections", "http-clients", "poll", "burst", "status-tags"] as const;
 
 export type PartOfBench = (typeof PARTS)[number];
 

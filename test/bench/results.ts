@@ -11,6 +11,7 @@ export interface BenchResults {
   readonly httpClients?: HttpClientResults;
   readonly poll?: PollResults;
   readonly burst?: BurstResults;
+  readonly statusTags?: StatusTagResults;
   readonly start?: StartResults;
   readonly target?: TargetResults;
   /** What was wrong; empty when everything was answered, and applied, as it should be. */
@@ -125,6 +126,21 @@ export interface BurstResults {
   readonly secondsBehind: number;
   readonly lost: number;
   readonly processor: { readonly module: number; readonly mlflow: number; readonly apiServer: number };
+}
+
+/** What the tags that tell of each version's state cost. */
+export interface StatusTagResults {
+  /** Deliveries without status tags and with them, in turns. */
+  readonly levels: readonly { readonly clients: number; readonly off: LoadSummary; readonly on: LoadSummary }[];
+  /** Many services that become Ready at once. */
+  readonly ready: {
+    readonly versions: number;
+    /** Until the API server had taken the last of their states, and until MLflow had the last of their tags. */
+    readonly secondsToReady: number;
+    readonly secondsToTags: number;
+    /** A tag that a person sets, until its InferenceService is there, before and while those tags are written. */
+    readonly person: { readonly alone: LoadSummary; readonly meanwhile: LoadSummary };
+  };
 }
 
 export interface StartResults {

@@ -8,6 +8,7 @@ import { measureHttpClients } from "./parts/http-clients";
 import { measurePolls } from "./parts/poll";
 import { measureRejections } from "./parts/rejections";
 import { measureStart } from "./parts/start";
+import { measureStatusTags } from "./parts/status-tags";
 import type { BenchResults, Machine } from "./results";
 import type { World } from "./world";
 
@@ -34,6 +35,7 @@ export async function runBench(
     "http-clients": async () => ({ httpClients: await measureHttpClients(world) }),
     poll: async () => ({ poll: await measurePolls(world) }),
     burst: async () => ({ burst: await measureBurst(world) }),
+    "status-tags": async () => ({ statusTags: await measureStatusTags(world) }),
   };
   let results: Measured = {};
   for (const part of parts) {

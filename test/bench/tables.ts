@@ -5,6 +5,7 @@ import type {
   HttpClientResults,
   PollResults,
   RejectionResults,
+  StatusTagResults,
 } from "./results";
 
 /** A table of results, the same for the terminal and for Markdown. */
@@ -21,7 +22,7 @@ const LISTENER_OF_TODAY = { perSecond: 8.6, alone: 116 };
 
 /** All tables of what was measured. */
 export function tablesOf(results: BenchResults): Table[] {
-  const { deliveries, rejections, httpClients, poll, burst, start, target } = results;
+  const { deliveries, rejections, httpClients, poll, burst, statusTags, start, target } = results;
   return [
     ...(deliveries === undefined ? [] : [limits(deliveries), deliveriesTable(deliveries), costs(deliveries)]),
     ...(target === undefined ? [] : [targetTable(target)]),
@@ -29,6 +30,7 @@ export function tablesOf(results: BenchResults): Table[] {
     ...(httpClients === undefined ? [] : [httpClientTable(httpClients)]),
     ...(poll === undefined ? [] : [pollTable(poll), idleTable(poll)]),
     ...(burst === undefined ? [] : [burstTable(burst)]),
+    ...(statusTags === undefined ? [] : [statusTagTable(statusTags), readyTable(statusTags)]),
     ...(start === undefined ? [] : [startTable(start)]),
   ];
 }
@@ -225,6 +227,35 @@ function burstTable(burst: NonNullable<BenchResults["burst"]>): Table {
       ],
     ],
     notes: [],
+  };
+}
+
+function statusTagTable({ levels }: StatusTagResults): Table {
+  return {
+    title: "Deliveries while the watcher writes status tags, beside those while it writes none",
+    head: ["clients", "without/s", "p50", "with/s", "p50", "rate with of without", "p50 with of without"],
+    rows: levels.map(({ clients, off, on }) => [
+      ...[String(clients), rate(off.perSecond), time(off.p50), rate(on.perSecond), time(on.p50)],
+      ...[ratio(on.perSecond / off.perSecond), ratio(on.p50 / off.p50)],
+    ]),
+    notes: [],
+  };
+}
+
+function readyTable({ ready: { versions, secondsToReady, secondsToTags, person } }: StatusTagResults): Table {
+  const { alone, meanwhile } = person;
+  return {
+    title: "Versions that become Ready at once, and a person's tag until its InferenceService is there",
+    head: ["versions", "all Ready", "all tags written", "a tag before", "meanwhile", "of before"],
+    rows: [
+      [
+        ...[whole(versions), `${secondsToReady.toFixed(1)} s`, `${secondsToTags.toFixed(1)} s`],
+        ...[time(alone.p50), time(meanwhile.p50), ratio(meanwhile.p50 / alone.p50)],
+      ],
+    ],
+    notes: [
+      `The person's tags are medians of ${alone.count} and ${meanwhile.count}; the slowest twentieth took ${time(alone.p95)} and ${time(meanwhile.p95)}.`,
+    ],
   };
 }
 

@@ -35,6 +35,9 @@ export interface Sizes {
   /** Polls with nothing to do, of each size, and of the watcher whose memory is measured. */
   readonly idlePolls: number;
   readonly burst: number;
+  /** Services that become Ready at once, and tags that a person sets before that. */
+  readonly statusTags: number;
+  readonly personsTags: number;
   readonly starts: number;
   /** Server processes of MLflow; four are its own default. */
   readonly mlflowProcesses: number;
@@ -49,6 +52,8 @@ export const SIZES: Sizes = {
   services: 10_000,
   idlePolls: 5,
   burst: 5_000,
+  statusTags: 1_000,
+  personsTags: 40,
   starts: 7,
   mlflowProcesses: 4,
 };
@@ -63,6 +68,8 @@ export const QUICK_SIZES: Sizes = {
   services: 20,
   idlePolls: 1,
   burst: 40,
+  statusTags: 20,
+  personsTags: 3,
   starts: 1,
   mlflowProcesses: 1,
 };

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { run } from "../testbed/commands";
 import { startMlflow } from "../testbed/mlflow";
-import type { MlflowServer } from "../testbed/mlflow";
+import type { MlflowOptions, MlflowServer } from "../testbed/mlflow";
 import { cleanEnvironment } from "../testbed/processes";
 import { emptyDatabaseOf } from "../testbed/python";
 import { removeAtEnd } from "../testbed/watchdog";
@@ -24,11 +24,11 @@ export interface LargeRegistry {
  * Starts an MLflow server on a database that has the registry already: its tables are filled by MLflow's own classes in
  * seconds, where registering over HTTP takes MLflow some 30 ms a request.
  *
- * @param workers server processes; MLflow's default, four, when left out
+ * @param options its server processes are four, MLflow's default, when left out
  */
 export async function startMlflowWith(
   registry: LargeRegistry,
-  options: { readonly python: string; readonly logDirectory: string; readonly workers?: number },
+  options: Pick<MlflowOptions, "workers" | "environment"> & { readonly python: string; readonly logDirectory: string },
 ): Promise<MlflowServer> {
   const directory = mkdtempSync(path.join(tmpdir(), "mlflow-kserve-registry-"));
   removeAtEnd(directory);

@@ -5,11 +5,11 @@ import type { BareClient } from "../bare-client";
 /** Objects in a page, as the module asks for them. */
 const [MLFLOW_PAGE, API_SERVER_PAGE] = [1000, 500];
 
-/** MLflow's search for the tagged versions, all pages, and nothing done with what it found. @returns how many */
-export async function searchBare(mlflow: BareClient, tag: string): Promise<number> {
+/** MLflow's search for versions, all pages, and nothing done with what it found. @returns how many */
+export async function searchBare(mlflow: BareClient, filter: string): Promise<number> {
   let [found, token] = [0, ""];
   do {
-    const query = new URLSearchParams({ filter: `tag.\`${tag}\` ILIKE 'true'`, max_results: String(MLFLOW_PAGE) });
+    const query = new URLSearchParams({ filter, max_results: String(MLFLOW_PAGE) });
     if (token !== "") query.set("page_token", token);
     const answer = await mlflow.send({
       method: "GET",

@@ -31,7 +31,10 @@ export async function measureBurst(world: World): Promise<BurstResults> {
   const models = modelNames("burst", sizes.burst);
   const mlflow = await startMlflowWith(
     { models, versions: 1, tagged: 0, tag: "deploy", runs: false },
-    mlflowOptions(world),
+    {
+      ...{ python: world.python, logDirectory: world.logDirectory, workers: PROCESSES },
+      environment: { MLFLOW_WEBHOOK_DELIVERY_MAX_WORKERS: String(WORKERS_OF_EACH) },
+    },
   );
   const namespace = await world.createNamespace("burst");
   const module = await startModuleUnderTest({
@@ -86,12 +89,6 @@ export async function measureBurst(world: World): Promise<BurstResults> {
     await module.stop();
     await mlflow.part.stop();
   }
-}
-
-function mlflowOptions({ python, logDirectory }: World): Parameters<typeof startMlflowWith>[1] {
-  const environment = { MLFLOW_WEBHOOK_DELIVERY_MAX_WORKERS: String(WORKERS_OF_EACH) };
-  const options = { python, logDirectory, workers: PROCESSES, environment };
-  return options;
 }
 
 /** Resolves when so many deliveries were handled, or none came for long. */
