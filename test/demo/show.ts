@@ -43,13 +43,13 @@ async function play(stage: Stage): Promise<ModelAddress | undefined> {
   return other;
 }
 
-function tellHowToGoOn({ testbed, endpoint, names }: Stage, version: string, address: ModelAddress | undefined): void {
+function tellHowToGoOn({ testbed, module, endpoint, names }: Stage, version: string, address: ModelAddress | undefined): void {
   say(`
 It stays up until Ctrl-C. To look around, in another terminal:
   MLflow's UI         ${testbed.mlflowTrackingUri}/#/models/${names.model}/versions/${version} (set or remove the tag ${names.tag} there)
   the cluster         export KUBECONFIG=${testbed.kubeconfig}
                       ${testbed.kubectl} -n ${names.namespace} get inferenceservices,pods
-  the status page     ${endpoint}/
+  the status page     ${module.watcherUrl}/
   the module          curl ${endpoint}/health; curl ${endpoint}/services
   logs of all parts   ${testbed.logDirectory}
                       (in pods/ those of the models' servers and downloads)`);

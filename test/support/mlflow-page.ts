@@ -9,6 +9,8 @@ export interface ModelVersionPage {
   tags: () => Promise<ReadonlyMap<string, string>>;
   /** Deletes a tag by its button, and says yes when the page asks. */
   deleteTag: (key: string) => Promise<void>;
+  /** Writes what it shows, loaded anew, as a PNG. */
+  picture: (file: string) => Promise<void>;
   close: () => Promise<void>;
 }
 
@@ -52,6 +54,11 @@ export async function openModelVersionPage(
           .click();
         await view.getByRole("dialog").getByRole("button", { name: "Confirm" }).click();
         await view.getByRole("cell", { name: key, exact: true }).waitFor({ state: "detached" });
+      },
+      async picture(file) {
+        await view.reload();
+        await showTags(view);
+        await view.screenshot({ path: file });
       },
       close: () => browser.close(),
     };

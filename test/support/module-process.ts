@@ -14,6 +14,8 @@ const FATAL = 60;
 
 /** The module at work in two processes, as its two Deployments have it: one takes deliveries, one polls and watches. */
 export interface ModuleProcess {
+  /** Base URL of the one that polls, which serves the status page. */
+  readonly watcherUrl: string;
   /** Everything that both logged so far. */
   readonly logged: () => readonly LogLine[];
   /** Waits for a line of the log, one that is already there included. @throws Error when a process ended */
@@ -78,9 +80,11 @@ export async function startModule(options: ModuleOptions): Promise<ModuleProcess
   }
 }
 
-function moduleOf(replicas: readonly Replica[], stop: () => Promise<void>): ModuleProcess {
+function moduleOf(replicas: readonly [Replica, Replica], stop: () => Promise<void>): ModuleProcess {
   const logged = (): readonly LogLine[] => replicas.flatMap(replica => replica.logged);
+  const [, { url: watcherUrl }] = replicas;
   return {
+    watcherUrl,
     logged,
     async waitForLine(what, matches, timeout) {
       const seen = await waitFor(
