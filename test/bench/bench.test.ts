@@ -63,6 +63,7 @@ it("measures every part, finds nothing wrong, and writes it down", async () => {
     [8, QUICK_SIZES.deliveries],
   ]);
   expect(results.statusTags?.ready.person.meanwhile.count).toBeGreaterThan(0);
+  expect(results.statusTags?.page.changes.count).toBe(QUICK_SIZES.personsTags);
   expect(results.burst).toMatchObject({ tags: QUICK_SIZES.burst, lost: 0 });
   expect(results.start?.endpoint).toHaveLength(1);
   expect(textTables(results).join("\n")).not.toContain("NaN");

@@ -141,6 +141,16 @@ export interface StatusTagResults {
     /** A tag that a person sets, until its InferenceService is there, before and while those tags are written. */
     readonly person: { readonly alone: LoadSummary; readonly meanwhile: LoadSummary };
   };
+  readonly page: PageResults;
+}
+
+/** The status page in a real browser. */
+export interface PageResults {
+  readonly versions: number;
+  /** Milliseconds from the end of the answer to the paint of the first view. */
+  readonly painted: number;
+  /** From the API server's word of a new InferenceService until the page shows its version. */
+  readonly changes: LoadSummary;
 }
 
 export interface StartResults {

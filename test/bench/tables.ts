@@ -5,8 +5,9 @@ import type {
   HttpClientResults,
   PollResults,
   RejectionResults,
-  StatusTagResults,
 } from "./results";
+import { mebibytes, percent, rate, ratio, time, whole } from "./figures";
+import { statusTagTables } from "./status-tag-tables";
 
 /** A table of results, the same for the terminal and for Markdown. */
 export interface Table {
@@ -30,7 +31,7 @@ export function tablesOf(results: BenchResults): Table[] {
     ...(httpClients === undefined ? [] : [httpClientTable(httpClients)]),
     ...(poll === undefined ? [] : [pollTable(poll), idleTable(poll)]),
     ...(burst === undefined ? [] : [burstTable(burst)]),
-    ...(statusTags === undefined ? [] : [statusTagTable(statusTags), readyTable(statusTags)]),
+    ...(statusTags === undefined ? [] : statusTagTables(statusTags)),
     ...(start === undefined ? [] : [startTable(start)]),
   ];
 }
@@ -230,35 +231,6 @@ function burstTable(burst: NonNullable<BenchResults["burst"]>): Table {
   };
 }
 
-function statusTagTable({ levels }: StatusTagResults): Table {
-  return {
-    title: "Deliveries while the watcher writes status tags, beside those while it writes none",
-    head: ["clients", "without/s", "p50", "with/s", "p50", "rate with of without", "p50 with of without"],
-    rows: levels.map(({ clients, off, on }) => [
-      ...[String(clients), rate(off.perSecond), time(off.p50), rate(on.perSecond), time(on.p50)],
-      ...[ratio(on.perSecond / off.perSecond), ratio(on.p50 / off.p50)],
-    ]),
-    notes: [],
-  };
-}
-
-function readyTable({ ready: { versions, secondsToReady, secondsToTags, person } }: StatusTagResults): Table {
-  const { alone, meanwhile } = person;
-  return {
-    title: "Versions that become Ready at once, and a person's tag until its InferenceService is there",
-    head: ["versions", "all Ready", "all tags written", "a tag before", "meanwhile", "of before"],
-    rows: [
-      [
-        ...[whole(versions), `${secondsToReady.toFixed(1)} s`, `${secondsToTags.toFixed(1)} s`],
-        ...[time(alone.p50), time(meanwhile.p50), ratio(meanwhile.p50 / alone.p50)],
-      ],
-    ],
-    notes: [
-      `The person's tags are medians of ${alone.count} and ${meanwhile.count}; the slowest twentieth took ${time(alone.p95)} and ${time(meanwhile.p95)}.`,
-    ],
-  };
-}
-
 function startTable({ endpoint, watcher, node, bundle }: NonNullable<BenchResults["start"]>): Table {
   const row = (name: string, times: readonly number[]): string[] => {
     const sorted = [...times].sort((one, other) => one - other);
@@ -275,28 +247,4 @@ function startTable({ endpoint, watcher, node, bundle }: NonNullable<BenchResult
     rows: [row("endpoint", endpoint), row("watcher", watcher), row("Node.js alone", node)],
     notes: [`The bundle has ${(bundle / 1024).toFixed(1)} KiB, gzipped.`],
   };
-}
-
-function rate(perSecond: number): string {
-  return perSecond >= 100 ? whole(Math.round(perSecond)) : perSecond.toFixed(1);
-}
-
-function time(milliseconds: number): string {
-  return `${milliseconds >= 100 ? milliseconds.toFixed(0) : milliseconds.toFixed(1)} ms`;
-}
-
-function ratio(value: number): string {
-  return `${value.toFixed(2)} ×`;
-}
-
-function percent(share: number): string {
-  return `${(share * 100).toFixed(0)} %`;
-}
-
-function mebibytes(memory: number): string {
-  return `${memory.toFixed(0)} MiB`;
-}
-
-function whole(count: number): string {
-  return Math.round(count).toLocaleString("en-US");
 }
