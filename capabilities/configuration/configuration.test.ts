@@ -11,6 +11,7 @@ const VALUES: TemplateVariables = {
   name: "mlflow-iris-v3",
   namespace: "models",
   model_name: "iris",
+  model_label: "iris",
   model_version: "3",
   storage_uri: "s3://bucket/iris",
   run_id: "0a1b2c",

@@ -1,5 +1,6 @@
 import { foreignText } from "../support/foreign-text";
 import type { LiveInferenceService } from "./live-inference-service";
+import { servedModelName } from "./served-model";
 import { troubleOf } from "./troubles";
 
 /** In what state an InferenceService is, by itself: the words mean what they mean for a model version. */
@@ -120,7 +121,7 @@ export function causeOf(live: LiveInferenceService, now: number = Date.now()): s
   if (!(now - Date.parse(ready.lastTransitionTime) > USUAL_START)) return log;
   // In MLServer 1.7 a name there beats the one that KServe gives, and the probe gets 404 for ever.
   return (
-    `${log}; where that has 404 for /v2/models/${name}/ready, a model-settings.json in the artifacts names another model: ` +
+    `${log}; where that has 404 for /v2/models/${servedModelName(live)}/ready, a model-settings.json in the artifacts names another model: ` +
     "take the name out of it and log the model again"
   );
 }

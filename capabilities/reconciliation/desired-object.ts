@@ -9,6 +9,7 @@ import {
   identityAnnotations,
   identityLabels,
   keyOf,
+  labelValue,
   MANAGED_BY,
   runLabelOf,
 } from "../kserve/identity";
@@ -44,6 +45,7 @@ export function desiredObject(
     name: inferenceServiceName(version, namespace),
     namespace,
     model_name: version.model,
+    model_label: labelValue(version.model),
     model_version: version.version,
     storage_uri: location.storageUri,
     run_id: version.runId,

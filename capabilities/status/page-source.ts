@@ -1,5 +1,7 @@
 import type { InferenceServices } from "../kserve/inference-services";
+import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { newestPod } from "../kserve/predictor-pods";
+import { servedModelName } from "../kserve/served-model";
 import type { ApiServer } from "../kubernetes/api-server";
 import type { MlflowReader, ModelVersion } from "../mlflow/client";
 import type { Health, ModuleStatus } from "../observability/health";
@@ -77,7 +79,7 @@ export function createPageSource(options: PageSourceOptions): PageSource & { rea
       ...published,
       chain: chainOf({ deliveredAt: publishing.deliveredAt(key), live, pod }),
       labels: live?.metadata.labels ?? {},
-      request: requestOf(published, signature),
+      request: requestOf(published, signature, live),
       ...(version === undefined
         ? {}
         : {
@@ -108,9 +110,10 @@ export function createPageSource(options: PageSourceOptions): PageSource & { rea
 }
 
 function requestOf(
-  { state, inferenceService }: PublishedVersion,
+  { state }: PublishedVersion,
   signature: readonly SignatureInput[] | undefined,
+  live: LiveInferenceService | undefined,
 ): VersionDetail["request"] {
-  if (state.url === undefined || inferenceService === undefined || signature === undefined) return undefined;
-  return predictionRequest(signature, state.url, inferenceService);
+  if (state.url === undefined || live === undefined || signature === undefined) return undefined;
+  return predictionRequest(signature, state.url, servedModelName(live));
 }

@@ -5,7 +5,7 @@ import { predictionRequest } from "./prediction-request";
 
 const fileWith = (inputs: unknown): string => `flavors: {}\nsignature:\n  inputs: '${JSON.stringify(inputs)}'\n`;
 const requestFor = (inputs: unknown): ReturnType<typeof predictionRequest> =>
-  predictionRequest(parseSignature(fileWith(inputs)) ?? [], "http://iris.example.org/", "mlflow-iris-v3");
+  predictionRequest(parseSignature(fileWith(inputs)) ?? [], "http://iris.example.org/", "iris");
 
 /** What a shell would give to curl. */
 function bodyOf(curl: string): unknown {
@@ -18,7 +18,7 @@ function bodyOf(curl: string): unknown {
 describe("predictionRequest", () => {
   it("has an array in the shape that the signature says", () => {
     const request = requestFor([{ type: "tensor", "tensor-spec": { dtype: "float64", shape: [-1, 4] } }]);
-    expect(request?.curl).toContain("'http://iris.example.org/v2/models/mlflow-iris-v3/infer'");
+    expect(request?.curl).toContain("'http://iris.example.org/v2/models/iris/infer'");
     expect(bodyOf(request?.curl ?? "")).toEqual({
       inputs: [{ name: "input-0", shape: [1, 4], datatype: "FP64", data: [0, 0, 0, 0] }],
     });

@@ -35,7 +35,7 @@ interface Input {
  * table, arrays as they are. The values are placeholders.
  *
  * @param url where the service answers
- * @param name of the InferenceService, which is the model's for its server
+ * @param name the model's for its server
  * @returns undefined for inputs of a type that is not known, or too large to read
  */
 export function predictionRequest(

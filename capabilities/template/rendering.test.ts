@@ -9,6 +9,7 @@ const VALUES: TemplateVariables = {
   name: "mlflow-iris-v3",
   namespace: "models",
   model_name: "iris",
+  model_label: "iris",
   model_version: "3",
   storage_uri: "s3://bucket/1/iris",
   run_id: "0a1b2c",
@@ -39,8 +40,12 @@ describe("the built-in template", () => {
             modelFormat: { name: "mlflow" },
             protocolVersion: "v2",
             storageUri: "s3://bucket/1/iris",
+            env: [
+              { name: "MLSERVER_MODEL_NAME", value: "iris" },
+              { name: "MLSERVER_MODEL_VERSION", value: "3" },
+            ],
             readinessProbe: {
-              httpGet: { path: "/v2/models/mlflow-iris-v3/ready", port: 8080 },
+              httpGet: { path: "/v2/models/iris/ready", port: 8080 },
               periodSeconds: 2,
               timeoutSeconds: 5,
               failureThreshold: 6,

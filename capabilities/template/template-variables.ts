@@ -3,6 +3,7 @@ export const TEMPLATE_VARIABLES = [
   "name",
   "namespace",
   "model_name",
+  "model_label",
   "model_version",
   "storage_uri",
   "run_id",

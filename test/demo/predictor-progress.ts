@@ -42,7 +42,7 @@ export async function watchPredictor(
   const seen = new Map<Step, number>();
   let pod: PredictorPod | undefined;
   for (const end = Date.now() + timeout; Date.now() < end; ) {
-    pod = await predictorPod(apiServer, namespace, address.model);
+    pod = await predictorPod(apiServer, namespace, address.service);
     const done = pod ? stepsOf(pod) : [];
     if (done.includes("ready") && (await isLoaded(address))) done.push("loaded");
     for (const step of done) if (!seen.has(step)) seen.set(step, Date.now());
@@ -51,7 +51,7 @@ export async function watchPredictor(
   }
   const statuses = [...(pod?.status?.initContainerStatuses ?? []), ...(pod?.status?.containerStatuses ?? [])];
   const waiting = statuses.flatMap(({ state }) => (state?.waiting ? [JSON.stringify(state.waiting)] : []));
-  throw new Error(`${address.model} was not loaded within ${timeout / 1000} s: ${waiting.join(", ") || "no pod"}`);
+  throw new Error(`${address.service} was not loaded within ${timeout / 1000} s: ${waiting.join(", ") || "no pod"}`);
 }
 
 async function predictorPod(apiServer: ApiServer, namespace: string, name: string): Promise<PredictorPod | undefined> {

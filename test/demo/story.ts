@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { keyOf } from "../../capabilities/kserve/identity";
+import { servedModelName } from "../../capabilities/kserve/served-model";
 import type { LiveInferenceService } from "../../capabilities/kserve/live-inference-service";
 import type { Timed } from "../support/data-scientist";
 import { listManaged } from "../support/managed-services";
@@ -60,7 +61,8 @@ async function untilItAnswers(
   const address = await waitFor("the address of the InferenceService", async () => {
     const live = await findService(stage, version);
     const url = live?.status.url;
-    return url === undefined ? undefined : { ingress, host: new URL(url).hostname, model: live?.metadata.name ?? "" };
+    if (live === undefined || url === undefined) return undefined;
+    return { ingress, host: new URL(url).hostname, service: live.metadata.name, model: servedModelName(live) };
   });
   const [ready, progress]: [Ready, Progress] = await Promise.all([
     untilReady(stage, version),
@@ -86,7 +88,7 @@ export async function askBoth(addresses: readonly ModelAddress[]): Promise<void>
   say("\nBoth versions, side by side");
   for (const address of addresses) {
     const predictions = predictionsOf(await infer(address, inferenceRequest(FLOWERS)));
-    say(`  ${address.model.padEnd(20)} ${JSON.stringify(predictions)}`);
+    say(`  ${address.service.padEnd(20)} ${JSON.stringify(predictions)}`);
   }
 }
 

@@ -129,13 +129,14 @@ describe("A tagged version", () => {
   };
 
   /** Ready is the model, and not only its server: a prediction is answered from then on. */
-  const untilReady = async (name: string): Promise<ModelAddress> => {
+  const untilReady = async (model: string, version: string): Promise<ModelAddress> => {
+    const name = nameOf(model, version);
     const address = await waitFor(
       `${name} Ready`,
       async () => {
         const status = await statusOf(name);
         return isReady(status) && status.url !== undefined
-          ? { ingress: predictions.ingress, host: new URL(status.url).hostname, model: name }
+          ? { ingress: predictions.ingress, host: new URL(status.url).hostname, service: name, model }
           : undefined;
       },
       LOAD_TIMEOUT,
@@ -176,13 +177,15 @@ describe("A tagged version", () => {
       const { version } = await log(model);
       await scientist.setTag(model, version, tag, "true");
 
-      const address = await untilReady(nameOf(model, version));
+      const address = await untilReady(model, version);
       const answer = await infer(address, inferenceRequest(rows));
 
       const { predictions: inPython } = await scientist.predict(model, version, rows);
       expect(predictionsOf(answer)).toEqual(inPython);
+      // Its path is the model's; which version it is, the answer says.
+      expect(JSON.parse(answer.text)).toMatchObject({ model_name: model, model_version: version });
       const annotations = await testKubectl()([
-        ...["get", "inferenceservice", address.model, "-n", namespace],
+        ...["get", "inferenceservice", address.service, "-n", namespace],
         ...["-o", "jsonpath={.metadata.annotations.mlflow\\.source}"],
       ]);
       expect(annotations).toMatch(source);
@@ -201,7 +204,7 @@ describe("A tagged version", () => {
       try {
         const words = followTag({ model, version }, "serving");
         await page.setTag(tag, "true");
-        const address = await untilReady(name);
+        const address = await untilReady(model, version);
         await waitFor("the word of it in MLflow", () => Promise.resolve(words.seen.at(-1) === "Ready" || undefined));
         expect(words.seen).toEqual([undefined, "Starting", "Ready"]);
         const shown = await page.tags();

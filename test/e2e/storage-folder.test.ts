@@ -67,8 +67,8 @@ it("serves the model of a version, and not one beside it whose folder's name goe
     },
     LOAD_TIMEOUT,
   );
-  const address = { ingress: predictions.ingress, host: new URL(live.status.url ?? "").hostname };
-  expect(await isLoaded({ ...address, model: name })).toBe(true);
+  const address = { ingress: predictions.ingress, host: new URL(live.status.url ?? "").hostname, service: name };
+  expect(await isLoaded({ ...address, model: key.model })).toBe(true);
   expect(await isLoaded({ ...address, model: "sibling" })).toBe(false);
   const log = readdirSync(predictions.podLogs).find(
     file => file.startsWith(`${namespace}_${name}-`) && file.endsWith("_storage-initializer.log"),
@@ -92,7 +92,7 @@ it("tells of a model-settings.json by which the server gives the model another n
     async () => {
       const answer = await (await fetch(`${url}/services`)).text();
       return (
-        answer.includes(`404 for /v2/models/${nameOf(key)}/ready, a model-settings.json in the artifacts`) || undefined
+        answer.includes(`404 for /v2/models/${key.model}/ready, a model-settings.json in the artifacts`) || undefined
       );
     },
     LOAD_TIMEOUT,

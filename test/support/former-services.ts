@@ -1,6 +1,6 @@
 import { inject } from "vitest";
 import { readConfiguration } from "../../capabilities/configuration/configuration";
-import { identityAnnotations, identityLabels, MANAGED_BY } from "../../capabilities/kserve/identity";
+import { identityAnnotations, identityLabels, labelValue, MANAGED_BY } from "../../capabilities/kserve/identity";
 import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
 import { withIdentity } from "../../capabilities/template/rendering";
 import type { InferenceServiceObject } from "../../capabilities/template/rendering";
@@ -24,6 +24,7 @@ function rendered({ key, runId, storageUri }: FormerVersion, namespace: string):
     name: nameOf(key),
     namespace,
     model_name: key.model,
+    model_label: labelValue(key.model),
     model_version: key.version,
     storage_uri: storageUri,
     run_id: runId,

@@ -19,7 +19,9 @@ export interface ModelAddress {
   readonly ingress: string;
   /** The host name of the InferenceService: that of its status.url. */
   readonly host: string;
-  /** Name of the model for the server, which KServe makes the InferenceService's. */
+  /** Name of the InferenceService. */
+  readonly service: string;
+  /** Name of the model for the server: the registered model's, made a valid label. */
   readonly model: string;
 }
 

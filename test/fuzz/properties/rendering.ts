@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { CORE_SCHEMA, dump, load } from "js-yaml";
-import { identityAnnotations, identityLabels } from "../../../capabilities/kserve/identity";
+import { identityAnnotations, identityLabels, labelValue } from "../../../capabilities/kserve/identity";
 import { inferenceServiceName } from "../../../capabilities/kserve/names";
 import {
   compileTemplate,
@@ -67,6 +67,7 @@ export function templateVariables(): fc.Arbitrary<TemplateVariables> {
         name: inferenceServiceName({ model, version }, space),
         namespace: space,
         model_name: model,
+        model_label: labelValue(model),
         model_version: version,
         storage_uri: uri,
         run_id: run,

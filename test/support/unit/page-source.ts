@@ -131,8 +131,8 @@ function detailOf(version: PublishedVersion): VersionDetail {
       ? {}
       : {
           request: {
-            curl: `curl ${url}/v2/models/${version.inferenceService ?? ""}/infer \\\n  -H 'Content-Type: application/json' \\\n  -d '{"inputs": [{"name": "input-0", "shape": [1, 4], "datatype": "FP64", "data": [5.1, 3.5, 1.4, 0.2]}]}'`,
-            python: `import requests\n\nanswer = requests.post(\n    "${url}/v2/models/${version.inferenceService ?? ""}/infer",\n    json={"inputs": [{"name": "input-0", "shape": [1, 4], "datatype": "FP64", "data": [5.1, 3.5, 1.4, 0.2]}]},\n)\nprint(answer.json())`,
+            curl: `curl ${url}/v2/models/${version.model}/infer \\\n  -H 'Content-Type: application/json' \\\n  -d '{"inputs": [{"name": "input-0", "shape": [1, 4], "datatype": "FP64", "data": [5.1, 3.5, 1.4, 0.2]}]}'`,
+            python: `import requests\n\nanswer = requests.post(\n    "${url}/v2/models/${version.model}/infer",\n    json={"inputs": [{"name": "input-0", "shape": [1, 4], "datatype": "FP64", "data": [5.1, 3.5, 1.4, 0.2]}]},\n)\nprint(answer.json())`,
           },
         }),
   };
