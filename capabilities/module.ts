@@ -15,6 +15,7 @@ import { createMlflowReader } from "./mlflow/client";
 import { createSignatureReader } from "./mlflow/model-signature";
 import { createMlflowTransport } from "./mlflow/transport";
 import type { MlflowTransport } from "./mlflow/transport";
+import { createRegisteredModelReader } from "./mlflow/registered-models";
 import { createVersionTags } from "./mlflow/version-tags";
 import { createWebhookKeeper } from "./mlflow/webhook-keeper";
 import type { WebhookKeeper } from "./mlflow/webhook-keeper";
@@ -45,6 +46,8 @@ import { createFleetReporter, fleetCounts } from "./status/fleet-reporting";
 import { createPageSource } from "./status/page-source";
 import { createPublishing } from "./status/publishing";
 import { createReporter } from "./status/reporting";
+import { reconcileModel } from "./reconciliation/model-reconcile";
+import { createFollowedAliases, followingReader } from "./rollout/followed-aliases";
 import { createSiblingSearch } from "./reconciliation/successors";
 import { createTemplateRollout } from "./reconciliation/template-rollout";
 import { resync } from "./reconciliation/resync";
@@ -109,8 +112,15 @@ export function createListener(options: ListenerOptions): Listener {
   const transportWith = (deadline: number, freshConnections: boolean): MlflowTransport =>
     countMlflowErrors(uncounted(deadline, freshConnections), metrics);
   const deployTagKey = settings.DEPLOY_TAG_KEY;
-  const reader = createMlflowReader(transportWith(MLFLOW_DEADLINE, false));
-  const mlflow = createBatchingReader(reader, deployTagKey);
+  const transport = transportWith(MLFLOW_DEADLINE, false);
+  const reader = createMlflowReader(transport);
+  const aliases = [settings.CHAMPION_ALIAS, settings.CHALLENGER_ALIAS];
+  const batching = createBatchingReader(reader, deployTagKey);
+  const followed = createFollowedAliases({
+    models: createRegisteredModelReader(transport),
+    ...{ mlflow: batching, deployTagKey, aliases },
+  });
+  const mlflow = followingReader(batching, followed);
   const namespace = settings.KUBE_NAMESPACE;
   const startLimit = settings.ROLLOUT_DEADLINE_MINUTES * MINUTE;
   const { services, disputedIn } = rememberDisputes(
@@ -129,7 +139,7 @@ export function createListener(options: ListenerOptions): Listener {
     deployTagKey,
     mlflow,
     workspace,
-    siblings: createSiblingSearch(reader, services, deployTagKey),
+    siblings: createSiblingSearch(reader, services, deployTagKey, followed.ofModel),
   });
   const reconciler = createReconciler({
     mlflow,
@@ -160,7 +170,7 @@ export function createListener(options: ListenerOptions): Listener {
   const publishing = createPublishing({
     apiServer,
     mlflow,
-    tags: createVersionTags(transportWith(MLFLOW_DEADLINE, false)),
+    tags: createVersionTags(transport),
     namespace,
     startLimit,
     deployTagKey,
@@ -256,10 +266,12 @@ export function createListener(options: ListenerOptions): Listener {
       takesDeliveries && secret !== undefined
         ? createDeliveryHandler({
             secrets: secret.accepted,
-            deployTagKey,
+            followed: { deployTagKey, aliases },
             workspace: access.current().workspace,
             namespace,
             reconcile,
+            reconcileModel: (model, version, deliveryId) =>
+              reconcileModel(services, key => queue.reconcile(key, { cause: "delivery", deliveryId }), model, version),
             log,
             metrics,
           })

@@ -36,6 +36,11 @@ export function minutes(maximum: number) {
     .refine(value => value <= maximum, { error: cure });
 }
 
+/** An alias as MLflow validates it (mlflow/utils/validation.py); `latest` and `v1` are reserved there. */
+export const alias = z.string().regex(/^(?!latest$|v\d+$)[\w-]{1,255}$/i, {
+  error: "is no alias of MLflow's; use at most 255 letters, digits, underscores and dashes, and neither latest nor v1",
+});
+
 export const flag = z
   .string()
   .regex(/^(true|false|1|0|yes|no|on|off)$/i, { error: "must be true or false" })

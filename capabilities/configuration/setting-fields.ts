@@ -1,6 +1,7 @@
 import { MINIMUM_SECRET_LENGTH } from "./rotating-secret";
 import * as z from "zod";
 import {
+  alias,
   dnsLabel,
   flag,
   httpUrl,
@@ -165,6 +166,13 @@ export const settingsSchema = z.object({
     .regex(/^[^"'`\\]{1,250}$/, { error: "must be 1 to 250 characters without quotes and backslashes" })
     .prefault("deploy")
     .meta({ description: "Key of the model version tag that deploys." }),
+  CHAMPION_ALIAS: alias.prefault("champion").meta({
+    description:
+      "Alias of the version that is served, and to take all traffic, of registered models that have the deploy tag themselves.",
+  }),
+  CHALLENGER_ALIAS: alias.prefault("challenger").meta({
+    description: "Alias of the version of such a model that is served beside the champion.",
+  }),
   STATUS_TAGS: flag.prefault("true").meta({
     description:
       "true: tags on each version in MLflow say how it is served: serving (the state), serving.url and serving.cause. false: none are written, and those that were are taken away.",

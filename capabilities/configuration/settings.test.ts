@@ -59,6 +59,8 @@ describe("parseSettings", () => {
       ROLLOUT_DRY_RUN: false,
       ADOPT_SERVICES: true,
       DEPLOY_TAG_KEY: "deploy",
+      CHAMPION_ALIAS: "champion",
+      CHALLENGER_ALIAS: "challenger",
     });
   });
 

@@ -97,6 +97,13 @@ function combinationProblems(values: Readonly<Record<string, unknown>>): Setting
       message: "is not set; HTTPS needs both TLS_CERT_FILE and TLS_KEY_FILE, HTTP neither",
     });
   }
+  if (values.CHAMPION_ALIAS === values.CHALLENGER_ALIAS) {
+    problems.push({
+      name: `${SETTINGS_PREFIX}CHALLENGER_ALIAS`,
+      value: String(values.CHALLENGER_ALIAS),
+      message: "is CHAMPION_ALIAS as well; an alias is on one version alone, so give the challenger another one",
+    });
+  }
   const { STATUS_TAG_PREFIX: prefix, DEPLOY_TAG_KEY: deployTagKey } = values;
   if (
     typeof deployTagKey === "string" &&

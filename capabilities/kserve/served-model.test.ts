@@ -7,7 +7,10 @@ const withEnvironment = (env: unknown): Record<string, unknown> => ({ predictor:
 
 describe("what a model is called by its server", () => {
   it("is what the environment says", () => {
-    const env = [{ name: "OTHER", valueFrom: { fieldRef: {} } }, { name: "MLSERVER_MODEL_NAME", value: "iris" }];
+    const env = [
+      { name: "OTHER", valueFrom: { fieldRef: {} } },
+      { name: "MLSERVER_MODEL_NAME", value: "iris" },
+    ];
     expect(served(withEnvironment(env))).toBe("iris");
   });
 

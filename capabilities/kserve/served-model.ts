@@ -5,7 +5,9 @@ import type { LiveInferenceService } from "./live-inference-service";
 const NAME_VARIABLE = "MLSERVER_MODEL_NAME";
 
 const specOfModel = z.object({
-  predictor: z.object({ model: z.object({ env: z.array(z.object({ name: z.string(), value: z.string().default("") })) }) }),
+  predictor: z.object({
+    model: z.object({ env: z.array(z.object({ name: z.string(), value: z.string().default("") })) }),
+  }),
 });
 
 /**

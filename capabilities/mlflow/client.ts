@@ -1,6 +1,10 @@
 import * as z from "zod";
+import { formatKey } from "../support/model-version-key";
 import type { ModelVersionKey } from "../support/model-version-key";
+import { isAboutVersion, orDoesNotExist } from "./absence";
 import { MlflowError } from "./errors";
+import { pagesOf } from "./pages";
+import { parse } from "./parse";
 import type { MlflowCall, MlflowTransport } from "./transport";
 
 /** Most versions that MLflow gives in one page of a search (its documented maximum is 200,000; this keeps pages small). */
@@ -8,9 +12,6 @@ const PAGE_SIZE = 1000;
 
 /** What a text in a list of a search filter may consist of: MLflow reads the list as Python, which knows escapes. */
 const SEARCHABLE_NAME = /^[\p{L}\p{N}_. -]+$/u;
-
-/** A search with more pages than this is going in circles: 10 million versions. */
-const MAXIMUM_PAGES = 10_000;
 
 /** Milliseconds since the epoch: MLflow writes a number, the JSON form of its protocol's 64 bits would be a text. */
 const timestamp = z.union([z.number().nonnegative(), z.string().regex(/^\d+$/).transform(Number)]);
@@ -40,6 +41,12 @@ const experimentAnswer = z.object({ experiment: z.object({ creation_time: timest
 const downloadUriAnswer = z.object({ artifact_uri: z.string().min(1) });
 const loggedModelAnswer = z.object({ model: z.object({ info: z.object({ artifact_uri: z.string().min(1) }) }) });
 
+/** What a registered model with the deploy tag says about a version. */
+export interface ModelWish {
+  /** The alias by which it wants the version; undefined when it is on none that is followed. */
+  readonly alias: string | undefined;
+}
+
 /** A model version as MLflow tells it. */
 export interface ModelVersion extends ModelVersionKey {
   /** Where its artifacts were logged: any of MLflow's URI forms. */
@@ -56,6 +63,8 @@ export interface ModelVersion extends ModelVersionKey {
   /** MLflow's words on the status, when it has any. */
   readonly statusMessage?: string;
   readonly tags: ReadonlyMap<string, string>;
+  /** What its model says about it, where that has the deploy tag and the version has none of its own. */
+  readonly modelWish?: ModelWish | undefined;
 }
 
 /** What the module reads from MLflow. Every method throws {@link MlflowError} when there is no answer to rely on. */
@@ -115,21 +124,10 @@ export function createMlflowReader(transport: MlflowTransport, pageSize = PAGE_S
 
   const searchAll = async (filter: string): Promise<ModelVersion[]> => {
     const found = new Map<string, ModelVersion>();
-    const seenTokens = new Set<string>();
-    let pageToken: string | undefined;
-    for (let page = 0; page < MAXIMUM_PAGES; page++) {
-      const call = searchCall(filter, pageSize, pageToken);
-      const answer = parse(searchAnswer, await transport(call), call);
-      for (const entry of answer.model_versions) {
-        const version = modelVersionOf(entry);
-        found.set(JSON.stringify([version.model, version.version]), version);
-      }
-      if (!answer.next_page_token) return [...found.values()];
-      if (seenTokens.has(answer.next_page_token)) break;
-      seenTokens.add(answer.next_page_token);
-      pageToken = answer.next_page_token;
+    for await (const page of pagesOf(token => searchCall(filter, pageSize, token), transport, searchAnswer)) {
+      for (const version of page.model_versions.map(modelVersionOf)) found.set(formatKey(version), version);
     }
-    throw new MlflowError("unexpected", "model-versions/search never came to a last page");
+    return [...found.values()];
   };
 
   return {
@@ -222,42 +220,4 @@ function modelVersionOf(answer: z.output<typeof modelVersionSchema>): ModelVersi
     ...(answer.status_message === "" ? {} : { statusMessage: answer.status_message }),
     tags: new Map(answer.tags.map(({ key, value }) => [key, value])),
   };
-}
-
-/**
- * Only MLflow's own error code is a positive answer; a 404 from a proxy or a wrong path is not.
- *
- * @param isAbout whether its message is about what was asked for
- */
-async function orDoesNotExist(
-  answer: Promise<unknown>,
-  isAbout: (message: string) => boolean = () => true,
-): Promise<unknown> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (!(error instanceof MlflowError) || error.kind !== "refused") throw error;
-    const { code, facts } = error;
-    const isMissing = code === "RESOURCE_DOES_NOT_EXIST" && (facts.status ?? 404) === 404;
-    if (isMissing && isAbout(facts.reason ?? "")) return undefined;
-    throw error;
-  }
-}
-
-/**
- * Whether MLflow says of a model or a version that it does not exist. Its authentication has the same code for a user, a
- * role or a permission that is gone (server/auth/sqlalchemy_store.py), which says nothing about any version.
- */
-function isAboutVersion(message: string): boolean {
-  return /^\W*(the )?(registered[ _]?model|model[ _]?version|model|version)\b(?! permission)/i.test(message);
-}
-
-/**
- * @throws MlflowError when the answer has not the form that it should have
- */
-export function parse<T>(schema: z.ZodType<T>, answer: unknown, call: MlflowCall): T {
-  const parsed = schema.safeParse(answer);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(issue => `${issue.path.join(".")}: ${issue.message}`).join("; ");
-  throw new MlflowError("unexpected", `${call.path} was answered in an unknown form: ${problems}`);
 }

@@ -1,4 +1,4 @@
-import { parse } from "./client";
+import { parse } from "./parse";
 import { MlflowError } from "./errors";
 import type { MlflowCall, MlflowTransport } from "./transport";
 import { deliveryTestAnswer, webhookAnswer, webhookListAnswer } from "./webhook-answers";

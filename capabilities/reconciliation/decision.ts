@@ -14,15 +14,21 @@ export type Decision =
 /**
  * Decides from MLflow's positive answer about a version (undefined: MLflow says that it does not exist).
  *
- * The tag counts in any case (`True` is what Python's `str(True)` gives), and nothing but `true` counts.
+ * The tag counts in any case (`True` is what Python's `str(True)` gives), and nothing but `true` counts. A version without it
+ * is served where its model wants it by an alias.
  */
 export function decide(version: ModelVersion | undefined, deployTagKey: string): Decision {
   if (version === undefined) return { kind: "remove", reason: "the model version does not exist in MLflow" };
   const value = version.tags.get(deployTagKey);
-  if (value === undefined) return { kind: "remove", reason: `the model version has no tag ${deployTagKey}` };
-  if (value.toLowerCase() !== "true") {
-    return { kind: "remove", reason: `the tag ${deployTagKey} is not "true"` };
+  if (value === undefined && version.modelWish?.alias === undefined) {
+    const reason = `the model version has no tag ${deployTagKey}`;
+    return {
+      kind: "remove",
+      reason: version.modelWish === undefined ? reason : `${reason}, and its model no alias on it`,
+    };
   }
+  if (value !== undefined && value.toLowerCase() !== "true")
+    return { kind: "remove", reason: `the tag ${deployTagKey} is not "true"` };
   if (version.status === "FAILED_REGISTRATION") return { kind: "refuse", reason: registrationFailed(version) };
   if (version.status !== "READY") {
     return { kind: "wait", reason: `MLflow has not finished the registration of the version (${version.status})` };

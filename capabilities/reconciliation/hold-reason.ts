@@ -15,7 +15,23 @@ export type HoldReason =
   /** It was made by the listener before this module, or by hand, and this module never applied it. */
   | "never applied"
   /** It is the model's last Ready version, and another one is starting. */
-  | "successor is starting";
+  | "successor is starting"
+  /** As before, of a model that follows its aliases, which are on the other one. Held until that one is Ready. */
+  | "alias is starting"
+  /** It is the last Ready version of a model that follows its aliases, and none of them is on any version. */
+  | "no alias";
+
+/** Reasons that are no suspicion: the usual course of things, or what a person decided. */
+const USUAL: ReadonlySet<HoldReason | "left to the poll"> = new Set([
+  "successor is starting",
+  "alias is starting",
+  "no alias",
+]);
+
+/** Whether a service stays because its model would be without a Ready version, and not because of a doubt. */
+export function isHandover(reason: HoldReason): boolean {
+  return USUAL.has(reason);
+}
 
 /** A service that stays although MLflow does not want it, or the settings do not allow it. */
 export interface HeldRemoval {
@@ -43,6 +59,10 @@ export function explainHold(reason: HoldReason | "left to the poll"): string {
       return "the service is not one that this module made, and its version is not tagged";
     case "successor is starting":
       return "it is the model's last Ready version, and goes when the version that is starting is Ready";
+    case "alias is starting":
+      return "it serves until the version that the model's alias is on now is Ready";
+    case "no alias":
+      return "the model has the deploy tag and no alias on a version, so that its last Ready one stays: set the alias, or take the tag off the model";
     case "left to the poll":
       return "the next poll decides whether it goes";
   }

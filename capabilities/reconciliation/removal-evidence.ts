@@ -10,7 +10,6 @@ import { decide, sameDecision } from "./decision";
 import type { HoldReason } from "./hold-reason";
 import { originOf, setBackTo } from "./provenance";
 import type { AnsweringRegistry, Origined } from "./provenance";
-import { awaitedSuccessor } from "./successors";
 import type { Successor } from "./successors";
 
 /** Runs that MLflow is asked about at the same time. */
@@ -97,12 +96,9 @@ export async function findSetBack(
   return setBackTo(services);
 }
 
-/** Whether another version of the candidate's model, or the same one under the model's new name, is starting. */
-export function isAwaiting(candidate: Confirmed, { wanted }: Fleet, time: number, handover: number): boolean {
-  const successors = wanted.filter(
-    ({ version }) => version.model === candidate.key.model || isRenamed(candidate, version),
-  );
-  return awaitedSuccessor(successors, time, handover) !== undefined;
+/** The wanted versions of the candidate's model, and the same version under the model's new name. */
+export function successorsOf(candidate: Confirmed, { wanted }: Fleet): Successor[] {
+  return wanted.filter(({ version }) => version.model === candidate.key.model || isRenamed(candidate, version));
 }
 
 /**

@@ -15,14 +15,14 @@ import {
   confirms,
   doubtAbout,
   findSetBack,
-  isAwaiting,
   isNeverApplied,
   isSetBack,
   isRenamed,
+  successorsOf,
   withoutReplaced,
 } from "./removal-evidence";
 import type { Candidate, Confirmed, Fleet } from "./removal-evidence";
-import { awaitedSuccessor } from "./successors";
+import { handoverOf } from "./successors";
 import type { Successor } from "./successors";
 
 /** Versions that MLflow is asked about at the same time. */
@@ -98,8 +98,12 @@ interface Held {
 /** A suspicion that is about the moment at which it arose: it lasts its time, whatever else comes and goes meanwhile. */
 const LASTING: ReadonlySet<HoldReason> = new Set<HoldReason>(["mass", "registry set back"]);
 
-/** Without a known registry there is no evidence, however long MLflow says the same. */
-const ENDLESS: ReadonlySet<HoldReason> = new Set<HoldReason>(["other registry", "unknown to all"]);
+/** Held until something else comes. Without a known registry there is no evidence, however long MLflow says the same. */
+const ENDLESS: ReadonlySet<HoldReason> = new Set<HoldReason>([
+  ...(["other registry", "unknown to all"] as const),
+  // A model that follows its aliases always has a version, if it ever had one that is Ready.
+  ...(["alias is starting", "no alias"] as const),
+]);
 
 /** One that is judged, with what this process remembers of it. */
 interface Remembered extends Confirmed {
@@ -221,8 +225,8 @@ export function createRemovals(options: RemovalOptions): Removals {
         ...(await siblings(candidate.key)),
         ...(answer === undefined ? await renamedOf({ ...candidate, answer, known }) : []),
       ];
-      const starting = awaitedSuccessor(successors, wallClock(), limits.handover);
-      return starting === undefined ? { kind: "go" } : { kind: "hold", reason: "successor is starting" };
+      const reason = handoverOf(answer, successors, wallClock(), limits.handover);
+      return reason === undefined ? { kind: "go" } : { kind: "hold", reason };
     },
 
     async review(candidates, fleet) {
@@ -274,8 +278,8 @@ export function createRemovals(options: RemovalOptions): Removals {
           (isSetBack(one, setBack) ? "registry set back" : undefined) ??
           (mass ? "mass" : lastingOf(lastOf(one))) ??
           (isNeverApplied(one) ? "never applied" : undefined) ??
-          (isReady(one.live) && isAwaiting(one, fleet, wallClock(), limits.handover)
-            ? "successor is starting"
+          (isReady(one.live)
+            ? handoverOf(one.answer, successorsOf(one, fleet), wallClock(), limits.handover)
             : undefined);
         if (reason !== undefined) hold(one, reason);
         else {

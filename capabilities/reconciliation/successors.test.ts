@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { liveService, modelVersion } from "../../test/support/unit/objects";
-import { awaitedSuccessor, readinessOf } from "./successors";
+import { awaitedSuccessor, handoverOf, readinessOf } from "./successors";
 
 const HANDOVER = 600_000;
 const version = modelVersion();
@@ -24,5 +24,30 @@ describe("the version that a model's last Ready one is to wait for", () => {
   it("is one that was made a minute ago, and of which KServe says nothing", () => {
     const service = readinessOf(liveService(version));
     expect(awaitedSuccessor([{ version, service }], service.startedAt + 60_000, HANDOVER)).toBe(version);
+  });
+});
+
+describe("a Ready version of a model that follows its aliases", () => {
+  const now = Date.parse("2026-01-02T12:00:00Z");
+  const untagged = modelVersion({ tags: new Map(), modelWish: { alias: undefined } });
+  const champion = modelVersion({ version: "4", tags: new Map(), modelWish: { alias: "champion" } });
+  const handover = (service: ReturnType<typeof since> | undefined, answer = untagged): string | undefined =>
+    handoverOf(answer, [{ version: champion, service }], now, HANDOVER);
+
+  it("serves until the one is Ready that the alias is on, however long that takes", () => {
+    expect(handover(undefined)).toBe("alias is starting");
+    expect(handover(since("False", "2026-01-02T04:00:00Z"))).toBe("alias is starting");
+    expect(handover(since("True", "2026-01-02T11:59:00Z"))).toBeUndefined();
+  });
+
+  it("stays when no alias is on any version, and goes when its model lost the tag", () => {
+    expect(handoverOf(untagged, [], now, HANDOVER)).toBe("no alias");
+    expect(handoverOf(modelVersion({ tags: new Map() }), [], now, HANDOVER)).toBeUndefined();
+    expect(handoverOf(undefined, [], now, HANDOVER)).toBeUndefined();
+  });
+
+  it("goes when another version of it serves by its own tag", () => {
+    const service = since("True", "2026-01-02T11:59:00Z");
+    expect(handoverOf(untagged, [{ version: modelVersion({ version: "5" }), service }], now, HANDOVER)).toBeUndefined();
   });
 });

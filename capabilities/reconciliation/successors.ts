@@ -4,8 +4,10 @@ import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { conditionOf, isReady } from "../kserve/service-state";
 import { isSearchableName } from "../mlflow/client";
 import type { MlflowReader, ModelSearch, ModelVersion } from "../mlflow/client";
+import { formatKey } from "../support/model-version-key";
 import type { ModelVersionKey } from "../support/model-version-key";
 import { decide } from "./decision";
+import type { HoldReason } from "./hold-reason";
 
 /** What matters of a service for whom it may take over from. */
 export interface Readiness {
@@ -30,7 +32,7 @@ export function readinessOf(live: LiveInferenceService): Readiness {
 /**
  * The version that a model's last Ready one is to wait for; undefined when it need not wait, because another one serves
  * already or none is starting, be it for the first time or again. A service that did not become Ready within the time of a
- * handover is not starting any more: nobody waits for it.
+ * handover is not starting any more: nobody waits for it, unless the model's alias is on it.
  *
  * @param successors the model's other versions that are tagged
  * @param now Unix milliseconds
@@ -42,24 +44,51 @@ export function awaitedSuccessor(
   handover: number,
 ): ModelVersion | undefined {
   if (successors.some(({ service }) => service?.isReady)) return undefined;
-  return successors.find(({ service }) => service === undefined || now - service.startedAt < handover)?.version;
+  const followed = successors.find(({ version }) => version.modelWish?.alias !== undefined);
+  const starting = successors.find(({ service }) => service === undefined || now - service.startedAt < handover);
+  return (followed ?? starting)?.version;
 }
 
 /**
- * Finds the other tagged versions of a model, with their services, as they are now.
+ * Why a Ready version of a model stays although it is not wanted, so that the model is not without one; undefined when it may
+ * go.
  *
+ * @param answer what MLflow says about it; undefined when it says that there is none
+ */
+export function handoverOf(
+  answer: ModelVersion | undefined,
+  successors: readonly Successor[],
+  now: number,
+  handover: number,
+): Extract<HoldReason, "successor is starting" | "alias is starting" | "no alias"> | undefined {
+  const awaited = awaitedSuccessor(successors, now, handover);
+  if (awaited !== undefined) return awaited.modelWish === undefined ? "successor is starting" : "alias is starting";
+  const isLast = !successors.some(({ service }) => service?.isReady);
+  return answer?.modelWish !== undefined && isLast ? "no alias" : undefined;
+}
+
+/**
+ * Finds the other versions of a model that are wanted, with their services, as they are now.
+ *
+ * @param wantedByAlias the versions that a model wants by its aliases
  * The returned function throws MlflowError or KubernetesError when there is no answer.
  */
 export function createSiblingSearch(
   mlflow: Pick<MlflowReader & ModelSearch, "findTagged" | "getModelVersion">,
   services: Pick<InferenceServices, "ofModel">,
   deployTagKey: string,
+  wantedByAlias: (model: string) => Promise<ModelVersion[]>,
 ): (key: ModelVersionKey) => Promise<Successor[]> {
   const taggedOf = async (model: string, served: readonly ModelVersionKey[]): Promise<ModelVersion[]> => {
     if (isSearchableName(model)) return await mlflow.findTagged([model], deployTagKey);
     // A name that no search can be asked for: only versions that have a service already are looked at.
     const versions = await Promise.all(served.map(key => mlflow.getModelVersion(key)));
     return versions.filter(version => version !== undefined);
+  };
+  const wantedOf = async (model: string, served: readonly ModelVersionKey[]): Promise<ModelVersion[]> => {
+    const [tagged, byAlias] = await Promise.all([taggedOf(model, served), wantedByAlias(model)]);
+    const known = new Set(byAlias.map(formatKey));
+    return [...byAlias, ...tagged.filter(version => !known.has(formatKey(version)))];
   };
   return async key => {
     const live = await services.ofModel(key.model);
@@ -69,7 +98,7 @@ export function createSiblingSearch(
       if (found?.model === key.model && found.version !== key.version) served.set(found.version, readinessOf(one));
     }
     const keys = [...served.keys()].map(version => ({ model: key.model, version }));
-    const versions = await taggedOf(key.model, keys);
+    const versions = await wantedOf(key.model, keys);
     return versions
       .filter(one => one.version !== key.version && decide(one, deployTagKey).kind === "serve")
       .map(version => ({ version, service: served.get(version.version) }));

@@ -1,5 +1,5 @@
 import { MANAGEMENT_ANNOTATION } from "../kserve/management";
-import { explainHold } from "../reconciliation/hold-reason";
+import { explainHold, isHandover } from "../reconciliation/hold-reason";
 import type { HeldRemoval } from "../reconciliation/hold-reason";
 import type { Deletion, Namesake } from "../reconciliation/resync";
 import type { RolloutState } from "../reconciliation/template-rollout";
@@ -31,7 +31,7 @@ export function describeHeld(
   const reasons = [...new Set(removals.map(({ reason }) => reason))].sort();
   const identity = JSON.stringify(removals.map(({ inferenceService, reason }) => [inferenceService, reason]).sort());
   const why = reasons.map(explainHold).join("; ");
-  if (reasons.every(reason => reason === "successor is starting")) {
+  if (reasons.every(isHandover)) {
     const message = `${namesOf(services)} will be deleted later: ${why}`;
     return { identity, reason: "HandoverUnderWay", message, services: services.slice(0, NAMES_IN_FIELD) };
   }

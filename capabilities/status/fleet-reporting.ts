@@ -1,6 +1,7 @@
 import type { EventRecorder } from "../kubernetes/events";
 import type { Log } from "../observability/logging";
 import type { FleetCounts } from "../observability/metrics";
+import { isHandover } from "../reconciliation/hold-reason";
 import type { Deletion, Resynced } from "../reconciliation/resync";
 import { describeHeld, describeNamesakes, describeRollout, describeStuck } from "./fleet-messages";
 
@@ -13,7 +14,7 @@ export interface FleetReporter {
 export function fleetCounts({ heldRemovals, rollout }: Resynced): FleetCounts {
   return {
     // A handover under way is nothing to be alarmed at.
-    deletionsHeld: heldRemovals.filter(({ reason }) => reason !== "successor is starting").length,
+    deletionsHeld: heldRemovals.filter(({ reason }) => !isHandover(reason)).length,
     outdated: rollout.outdated,
     rolloutsStuck: rollout.stuck.length,
   };

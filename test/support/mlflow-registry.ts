@@ -16,6 +16,11 @@ export interface MlflowRegistry {
   setTag: (key: ModelVersionKey, name: string, value: string) => Promise<void>;
   deleteTag: (key: ModelVersionKey, name: string) => Promise<void>;
   tagsOf: (key: ModelVersionKey) => Promise<ReadonlyMap<string, string>>;
+  /** Sets a tag of a registered model, of which MLflow tells nobody; undefined deletes it. */
+  setModelTag: (model: string, name: string, value: string | undefined) => Promise<void>;
+  /** Sets an alias on a version, from wherever it was. */
+  setAlias: (key: ModelVersionKey, alias: string) => Promise<void>;
+  deleteAlias: (model: string, alias: string) => Promise<void>;
   deleteVersion: (key: ModelVersionKey) => Promise<void>;
   /** Gives a registered model another name; its versions stay what they are. */
   renameModel: (model: string, newName: string) => Promise<void>;
@@ -50,6 +55,17 @@ export function openRegistry(trackingUri: string, access: MlflowAccess = { tls: 
       const answer = await transport({ method: "GET", path: "model-versions/get", query: { name: model, version } });
       const { tags = [] } = (answer as { model_version: { tags?: { key: string; value: string }[] } }).model_version;
       return new Map(tags.map(({ key, value }) => [key, value]));
+    },
+    async setModelTag(model, key, value) {
+      if (value === undefined)
+        await transport({ method: "DELETE", path: "registered-models/delete-tag", body: { name: model, key } });
+      else await transport({ method: "POST", path: "registered-models/set-tag", body: { name: model, key, value } });
+    },
+    async setAlias({ model, version }, alias) {
+      await transport({ method: "POST", path: "registered-models/alias", body: { name: model, alias, version } });
+    },
+    async deleteAlias(model, alias) {
+      await transport({ method: "DELETE", path: "registered-models/alias", body: { name: model, alias } });
     },
     async deleteVersion({ model, version }) {
       await transport({ method: "DELETE", path: "model-versions/delete", body: { name: model, version } });

@@ -9,6 +9,7 @@ import type { Outcome } from "../../reconciliation/reconciler";
 import { busyAnswer, errorAnswer, shuttingDown } from "../answers";
 import type { JsonAnswer } from "../answers";
 import { parseEvent } from "./event";
+import type { FollowedWords } from "./event";
 import { BodyError } from "../request-body";
 import type { HttpRequest } from "../http-server";
 import { createRefusalPacing } from "./refusal-pacing";
@@ -29,17 +30,28 @@ const REFUSALS_BESIDE_DELIVERIES = { perSecond: 500, lingers: 100 };
 /** Anybody who reaches the endpoint can be refused as often as they like. */
 const REFUSALS_LOGGED = { lines: 100, interval: 60_000 };
 
+const NOTHING_SERVED = "no version of the model is served, and none is to be";
+
 export interface DeliveryOptions {
   /** The secrets that are valid now. */
   readonly secrets: () => readonly string[];
-  readonly deployTagKey: string;
+  readonly followed: FollowedWords;
   /** MLflow's workspace whose versions are served; its default one when left out. */
   readonly workspace?: string | undefined;
   readonly namespace: string;
   /** Makes the cluster match what MLflow says about the version; `told` is what the event says of the deploy tag. */
   readonly reconcile: (key: ModelVersionKey, told: ToldTag | undefined, deliveryId: string) => Promise<Outcome>;
+  /**
+   * Makes the cluster match what MLflow says about all versions of the model that are served, and the one that an alias was
+   * set on. Resolves with what was done about that one, or about the first that anything was done about; undefined for none.
+   */
+  readonly reconcileModel: (
+    model: string,
+    version: string | undefined,
+    deliveryId: string,
+  ) => Promise<Outcome | undefined>;
   readonly log: Log;
-  /** Deliveries about the deploy tag that are worked on at once; further ones are answered 429. */
+  /** Deliveries about the deploy tag and aliases that are worked on at once; further ones are answered 429. */
   readonly maximumUnderWay?: number | undefined;
   readonly metrics?: Pick<Metrics, "eventReceived" | "deliveryAnswered" | "deliveryRejected" | "processed"> | undefined;
 }
@@ -51,10 +63,11 @@ export interface DeliveryOptions {
 export function createDeliveryHandler(options: DeliveryOptions): (request: HttpRequest) => Promise<JsonAnswer> {
   const {
     secrets,
-    deployTagKey,
+    followed,
     workspace,
     namespace,
     reconcile,
+    reconcileModel,
     log,
     metrics,
     maximumUnderWay = MAXIMUM_UNDER_WAY,
@@ -107,7 +120,7 @@ export function createDeliveryHandler(options: DeliveryOptions): (request: HttpR
     const verification = verify({ deliveryId, timestamp, signature, body }, secrets(), receivedAt.getTime() / 1000);
     if (!verification.valid) return await refuse(401, "unauthenticated", verification.reason);
 
-    const event = parseEvent(body, deployTagKey, workspace);
+    const event = parseEvent(body, followed, workspace);
     if (event.kind === "malformed") return await refuse(400, "malformed", event.problems.join("; "));
     const isTest = event.kind === "ignored" && event.isTest;
     if (!isTest) metrics?.eventReceived(event.entity, event.action);
@@ -122,7 +135,7 @@ export function createDeliveryHandler(options: DeliveryOptions): (request: HttpR
       return reject(busyAnswer(429, message, OVERLOAD_RETRY_AFTER), "overloaded");
     }
 
-    const { model, version } = event.key;
+    const { model, version } = event.kind === "alias" ? event : event.key;
     const fields = (): Record<string, unknown> => ({
       ...about,
       model,
@@ -131,15 +144,21 @@ export function createDeliveryHandler(options: DeliveryOptions): (request: HttpR
     });
     underWay++;
     try {
-      const outcome = await pacing.during(reconcile(event.key, event.told, request.id));
+      const work =
+        event.kind === "alias"
+          ? reconcileModel(event.model, event.version, request.id)
+          : reconcile(event.key, event.told, request.id);
+      const outcome = (await pacing.during(work)) ?? { action: "ignored", namespace, reason: NOTHING_SERVED };
       log.info(
         {
           ...fields(),
-          inference_service: outcome.inferenceService,
+          ...("inferenceService" in outcome && {
+            inference_service: outcome.inferenceService,
+            mlflow_ms: outcome.mlflowMilliseconds,
+            kubernetes_ms: outcome.kubernetesMilliseconds,
+          }),
           action: outcome.action,
           ...(outcome.reason === undefined ? {} : { reason: outcome.reason }),
-          mlflow_ms: outcome.mlflowMilliseconds,
-          kubernetes_ms: outcome.kubernetesMilliseconds,
         },
         "Delivery handled",
       );
@@ -149,13 +168,16 @@ export function createDeliveryHandler(options: DeliveryOptions): (request: HttpR
         body: {
           status: "success",
           action: outcome.action,
-          inference_service: outcome.inferenceService,
+          ...("inferenceService" in outcome && { inference_service: outcome.inferenceService }),
           namespace: outcome.namespace,
           ...(outcome.reason === undefined ? {} : { message: withoutSecrets(outcome.reason) }),
         },
       };
     } catch (error) {
-      const { answer: status, message: cause } = describeFailure(error, { key: event.key, namespace });
+      const { answer: status, message: cause } = describeFailure(error, {
+        key: { model, version: version ?? "" },
+        namespace,
+      });
       log.error({ ...fields(), status, cause }, "Delivery failed");
       metrics?.deliveryAnswered(resultOf(status));
       return errorAnswer(status, cause);

@@ -15,8 +15,10 @@ const CREATION = {
   data: { name: "iris", version: "4", source: "models:/m-1", run_id: null, tags: {}, description: null },
 };
 
+const FOLLOWED = { deployTagKey: "deploy", aliases: ["champion", "challenger"] };
+
 function parse(event: unknown): ParsedEvent {
-  return parseEvent(Buffer.from(JSON.stringify(event)), "deploy");
+  return parseEvent(Buffer.from(JSON.stringify(event)), FOLLOWED);
 }
 
 describe("parseEvent", () => {
@@ -87,12 +89,31 @@ describe("parseEvent", () => {
     ]),
     [
       { ...EVENT, entity: "model_version_alias", action: "created", data: { name: "iris", alias: "a", version: "1" } },
-      "model_version_alias.created does not concern deployments",
+      "the alias is not champion or challenger",
     ],
   ] as [typeof EVENT, string][])("ignores what does not concern deployments (%#)", (event, reason) => {
     const parsed = parse(event);
     expect(parsed).toMatchObject({ kind: "ignored", entity: event.entity, action: event.action });
     expect(parsed).toHaveProperty("reason", expect.stringContaining(reason));
+  });
+
+  it.each([
+    ["created", { name: "iris", alias: "champion", version: "3" }, "3"],
+    ["created", { name: "iris", alias: "challenger", version: 4 }, "4"],
+    ["deleted", { name: "iris", alias: "champion" }, undefined],
+  ])("takes model_version_alias.%s of an alias that is followed for a hint", (action, data, version) => {
+    const event = { ...EVENT, entity: "model_version_alias", action, data };
+    expect(parse(event)).toEqual({ kind: "alias", entity: event.entity, action, model: "iris", version });
+  });
+
+  it("finds an alias without its model or version malformed", () => {
+    const event = { ...EVENT, entity: "model_version_alias", action: "created", data: { alias: "champion" } };
+    const parsed = parse(event);
+    expect(parsed.kind).toBe("malformed");
+    expect("problems" in parsed && parsed.problems.map(problem => problem.split(":")[0])).toEqual([
+      "data.name",
+      "data.version",
+    ]);
   });
 
   it.each([
@@ -146,7 +167,7 @@ describe("parseEvent", () => {
     `${JSON.stringify(EVENT)}x`,
     "entity=model_version_tag",
   ])("refuses %j, which is not JSON", text => {
-    expect(parseEvent(Buffer.from(text), "deploy")).toEqual({
+    expect(parseEvent(Buffer.from(text), FOLLOWED)).toEqual({
       kind: "malformed",
       problems: ["the body is not JSON in UTF-8"],
     });
@@ -156,7 +177,7 @@ describe("parseEvent", () => {
     const [before = "", after = ""] = JSON.stringify(EVENT).split("iris");
     for (const bytes of [[0xe9], [0xc0, 0xaf], [0xed, 0xa0, 0x80], [0xff, 0xfe]]) {
       const body = Buffer.concat([Buffer.from(before), Buffer.from(bytes), Buffer.from(after)]);
-      expect(parseEvent(body, "deploy")).toEqual({ kind: "malformed", problems: ["the body is not JSON in UTF-8"] });
+      expect(parseEvent(body, FOLLOWED)).toEqual({ kind: "malformed", problems: ["the body is not JSON in UTF-8"] });
     }
   });
 });
@@ -167,14 +188,14 @@ describe("parseEvent and JavaScript's prototypes", () => {
     '{"entity": "model_version_tag", "action": "set", "timestamp": 1, "data": {"__proto__": {"key": "deploy", "name": "iris", "version": "3"}}}',
     '{"entity": "model_version_tag", "action": "set", "timestamp": 1, "data": {"constructor": {"prototype": {"key": "deploy"}}}}',
   ])("takes nothing from a prototype (%#)", text => {
-    expect(parseEvent(Buffer.from(text), "deploy").kind).not.toBe("deploy-tag");
+    expect(parseEvent(Buffer.from(text), FOLLOWED).kind).not.toBe("deploy-tag");
     expect({}).not.toHaveProperty("key");
   });
 
   it("finds no tag when the key to look for is a property of every object", () => {
     const event = { ...EVENT, data: { name: "iris", version: "3" } };
     for (const key of ["constructor", "toString", "__proto__"]) {
-      expect(parseEvent(Buffer.from(JSON.stringify(event)), key).kind).toBe("ignored");
+      expect(parseEvent(Buffer.from(JSON.stringify(event)), { ...FOLLOWED, deployTagKey: key }).kind).toBe("ignored");
     }
   });
 
@@ -184,7 +205,7 @@ describe("parseEvent and JavaScript's prototypes", () => {
     "survives a megabyte of %s",
     opening => {
       const text = opening + "[".repeat(500_000) + "]".repeat(500_000);
-      expect(parseEvent(Buffer.from(text), "deploy").kind).toBe("malformed");
+      expect(parseEvent(Buffer.from(text), FOLLOWED).kind).toBe("malformed");
     },
   );
 });

@@ -54,6 +54,18 @@ const createdData = z.object({
   version: versionNumber,
 });
 
+/** What is reacted to of all that happens in MLflow. */
+export interface FollowedWords {
+  readonly deployTagKey: string;
+  readonly aliases: readonly string[];
+}
+
+/** An alias that was set on a version, or moved to it. */
+const aliasSetData = createdData;
+
+/** One that was taken away; from which version, MLflow does not say. */
+const aliasDeletedData = z.object({ name: modelName });
+
 export type ParsedEvent =
   /** Somebody touched the deploy tag of this version, or registered it with one. Its value now, only MLflow knows. */
   | {
@@ -63,6 +75,15 @@ export type ParsedEvent =
       readonly key: ModelVersionKey;
       /** What the event says of the tag, never to be acted on; undefined where it does not say it legibly. */
       readonly told: ToldTag | undefined;
+    }
+  /** Somebody set, moved or took away an alias that is followed. On which version it is now, only MLflow knows. */
+  | {
+      readonly kind: "alias";
+      readonly entity: string;
+      readonly action: string;
+      readonly model: string;
+      /** The version that it was set on. */
+      readonly version: string | undefined;
     }
   | {
       readonly kind: "ignored";
@@ -77,9 +98,11 @@ export type ParsedEvent =
 /**
  * Reads the JSON of a delivery. Never throws: what cannot be read is `malformed`, with each field's problem.
  *
+ * @param followed what is reacted to: the key of the deploy tag, and aliases
  * @param ownWorkspace of MLflow's workspaces, the one whose versions are served
  */
-export function parseEvent(body: Buffer, deployTagKey: string, ownWorkspace = DEFAULT_WORKSPACE): ParsedEvent {
+export function parseEvent(body: Buffer, followed: FollowedWords, ownWorkspace = DEFAULT_WORKSPACE): ParsedEvent {
+  const { deployTagKey, aliases } = followed;
   let json: unknown;
   try {
     json = JSON.parse(UTF_8.decode(body));
@@ -94,6 +117,15 @@ export function parseEvent(body: Buffer, deployTagKey: string, ownWorkspace = DE
   if (workspace !== ownWorkspace) return ignored(`it is about MLflow's workspace ${workspace}, not ${ownWorkspace}`);
   const isTag = entity === "model_version_tag" && (action === "set" || action === "deleted");
   const isCreation = entity === "model_version" && action === "created";
+  if (entity === "model_version_alias" && (action === "created" || action === "deleted")) {
+    if (typeof data.alias !== "string" || !aliases.includes(data.alias))
+      return ignored(`the alias is not ${aliases.join(" or ")}`);
+    const isSet = action === "created";
+    const about = (isSet ? aliasSetData : aliasDeletedData).safeParse(data);
+    if (!about.success) return { kind: "malformed", problems: ofData(about.error) };
+    const { name, version }: { name: string; version?: string } = about.data;
+    return { kind: "alias", entity, action, model: name, version };
+  }
   if (!isTag && !isCreation) return ignored(`${entity}.${action} does not concern deployments`);
   // Other people's tags may hold anything: only a deploy tag has to be well-formed.
   if (isTag && data.key !== deployTagKey) return ignored(`the tag is not ${deployTagKey}`);
@@ -101,8 +133,7 @@ export function parseEvent(body: Buffer, deployTagKey: string, ownWorkspace = DE
   if (isCreation && !hasTag(tags, deployTagKey))
     return ignored(`the version was registered without the tag ${deployTagKey}`);
   const subject = (isTag ? tagData : createdData).safeParse(data);
-  if (!subject.success)
-    return { kind: "malformed", problems: problemsOf(subject.error).map(problem => `data.${problem}`) };
+  if (!subject.success) return { kind: "malformed", problems: ofData(subject.error) };
   const key = { model: subject.data.name, version: subject.data.version };
   const told = hasTag(tags, deployTagKey) ? tagTold(tags[deployTagKey]) : toldBy(action, data.value);
   return { kind: "deploy-tag", entity, action, key, told };
@@ -121,6 +152,10 @@ function tagTold(value: unknown): ToldTag | undefined {
 /** Tags given at the registration have no event of their own: MLflow tells them with the version alone. */
 function hasTag(tags: unknown, key: string): tags is TagsByKey {
   return typeof tags === "object" && tags !== null && Object.hasOwn(tags, key);
+}
+
+function ofData(error: z.ZodError): string[] {
+  return problemsOf(error).map(problem => `data.${problem}`);
 }
 
 function problemsOf(error: z.ZodError): string[] {

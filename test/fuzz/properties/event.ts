@@ -9,7 +9,7 @@ export const eventIsRead = fuzzProperty(
   "a body is read without an exception, and a deploy tag found only where one is written",
   encoded(fc.oneof({ weight: 3, arbitrary: eventText(["iris"]) }, { weight: 1, arbitrary: jsonText() })),
   body => {
-    const parsed = parseEvent(body, "deploy");
+    const parsed = parseEvent(body, { deployTagKey: "deploy", aliases: ["champion"] });
     assert.equal(({} as Record<string, unknown>).data, undefined);
     if (parsed.kind !== "deploy-tag") return;
     const { entity, action, data } = JSON.parse(body.toString("utf8")) as {

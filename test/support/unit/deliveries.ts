@@ -48,11 +48,16 @@ export function setUpDeliveries(setup: Setup = {}): {
   const reconciled: ModelVersionKey[] = [];
   const handler = createDeliveryHandler({
     secrets,
-    deployTagKey: "deploy",
+    followed: { deployTagKey: "deploy", aliases: ["champion"] },
     namespace: "models",
     reconcile: key => {
       reconciled.push(key);
       return reconcile(key);
+    },
+    reconcileModel: (model, version) => {
+      if (version === undefined) return Promise.resolve(undefined);
+      reconciled.push({ model, version });
+      return reconcile({ model, version });
     },
     log,
     maximumUnderWay,

@@ -50,7 +50,7 @@ export function reconcilerBetween(
 ): Pick<Reconciling, "reconciler" | "removals"> {
   const { dryRun = false, storage = {} } = settings;
   const deployTagKey = "deploy";
-  const siblings = createSiblingSearch(mlflow, cluster, deployTagKey);
+  const siblings = createSiblingSearch(mlflow, cluster, deployTagKey, () => Promise.resolve([]));
   const isForeign = createIsForeign(true);
   const removals = createRemovals({ limits: LIMITS, deployTagKey, isForeign, mlflow, siblings, ...(now && { now }) });
   const options = {

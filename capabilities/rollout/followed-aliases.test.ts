@@ -1,0 +1,89 @@
+import { describe, expect, it } from "vitest";
+import { fakeMlflow } from "../../test/support/unit/fake-mlflow";
+import { modelVersion } from "../../test/support/unit/objects";
+import type { RegisteredModel } from "../mlflow/registered-models";
+import { decide } from "../reconciliation/decision";
+import { createFollowedAliases, followingReader } from "./followed-aliases";
+
+const model = (
+  aliases: Record<string, string>,
+  tags: Record<string, string> = { deploy: "True" },
+): RegisteredModel => ({
+  name: "iris",
+  tags: new Map(Object.entries(tags)),
+  aliases: new Map(Object.entries(aliases)),
+});
+
+/** A reader between versions 1 to 3 of iris, with these tags, and the model. */
+function readerOf(
+  of: RegisteredModel | undefined,
+  tags: Readonly<Record<string, Readonly<Record<string, string>>>> = {},
+): {
+  readonly reader: ReturnType<typeof followingReader>;
+  readonly followed: ReturnType<typeof createFollowedAliases>;
+} {
+  const mlflow = fakeMlflow();
+  for (const version of ["1", "2", "3"])
+    mlflow.put(modelVersion({ version, tags: new Map(Object.entries(tags[version] ?? {})) }));
+  const followed = createFollowedAliases({
+    models: {
+      getModel: name => Promise.resolve(of?.name === name ? of : undefined),
+      searchTaggedModels: key => Promise.resolve(of?.tags.get(key)?.toLowerCase() === "true" ? [of] : []),
+    },
+    ...{ mlflow, deployTagKey: "deploy", aliases: ["champion", "challenger"] },
+  });
+  return { reader: followingReader(mlflow, followed), followed };
+}
+
+/** The versions that are deployed, asked for one by one, and by the search; the two are always the same. */
+async function deployed(...[of, tags]: Parameters<typeof readerOf>): Promise<string[]> {
+  const { reader } = readerOf(of, tags);
+  const one = async (version: string): Promise<string[]> => {
+    const answer = await reader.getModelVersion({ model: "iris", version });
+    return decide(answer, "deploy").kind === "serve" ? [version] : [];
+  };
+  const asked = (await Promise.all(["1", "2", "3"].map(one))).flat();
+  const found = await reader.searchTagged("deploy");
+  expect(found.map(({ version }) => version).sort()).toEqual(asked);
+  return asked;
+}
+
+describe("of a model's versions are deployed", () => {
+  it("those that its aliases are on, when it has the deploy tag in any case", async () => {
+    expect(await deployed(model({ champion: "1", challenger: "3", other: "2" }))).toEqual(["1", "3"]);
+  });
+
+  it("one that both aliases are on, once", async () => {
+    const { reader } = readerOf(model({ champion: "2", challenger: "2" }));
+    expect(await reader.searchTagged("deploy")).toMatchObject([{ version: "2", modelWish: { alias: "champion" } }]);
+  });
+
+  it("those with a tag of their own beside them", async () => {
+    expect(await deployed(model({ champion: "1" }), { 3: { deploy: "true" } })).toEqual(["1", "3"]);
+  });
+
+  it.each(["false", "no", ""])("none that has a veto (%j), whatever its alias", async veto => {
+    expect(await deployed(model({ champion: "1", challenger: "2" }), { 1: { deploy: veto } })).toEqual(["2"]);
+  });
+
+  it.each([
+    ["has not the tag", model({ champion: "1" }, {})],
+    ["has the tag with another value", model({ champion: "1" }, { deploy: "false" })],
+    ["does not exist", undefined],
+    ["has an alias on a version that is gone", model({ champion: "9" })],
+  ])("none when it %s", async (_, of) => {
+    expect(await deployed(of)).toEqual([]);
+  });
+});
+
+it("a version knows of its model's tag although no alias is on it", async () => {
+  const { reader, followed } = readerOf(model({ champion: "1" }));
+  const version = await reader.getModelVersion({ model: "iris", version: "2" });
+  expect(version).toMatchObject({ modelWish: { alias: undefined } });
+  expect(decide(version, "deploy")).toEqual({
+    kind: "remove",
+    reason: "the model version has no tag deploy, and its model no alias on it",
+  });
+  expect(await followed.ofModel("iris")).toMatchObject([{ version: "1" }]);
+  expect(await followed.ofModel("another")).toEqual([]);
+});

@@ -1,0 +1,110 @@
+import type { MlflowReader, ModelVersion } from "../mlflow/client";
+import type { RegisteredModel, RegisteredModelReader } from "../mlflow/registered-models";
+import { inParallel } from "../support/in-parallel";
+import { formatKey } from "../support/model-version-key";
+import type { ModelVersionKey } from "../support/model-version-key";
+
+/** Versions that MLflow is asked about at the same time: many, since one search answers many of them. */
+const CONCURRENCY = 256;
+
+/** Finds the versions that models want by their aliases: models that have the deploy tag themselves. */
+export interface FollowedAliases {
+  /**
+   * A version with what its model says about it. One with a deploy tag of its own speaks for itself: `true` deploys it, and
+   * anything else is a veto, whatever its aliases.
+   *
+   * @throws MlflowError when MLflow does not tell about the model
+   */
+  readonly mark: (version: ModelVersion) => Promise<ModelVersion>;
+  /** The versions of a model that it wants by an alias. @throws MlflowError when MLflow does not tell */
+  readonly ofModel: (model: string) => Promise<ModelVersion[]>;
+  /** Those of all models, or an error: never a part of them. @throws MlflowError */
+  readonly ofAll: () => Promise<ModelVersion[]>;
+}
+
+export interface FollowedAliasesOptions {
+  readonly models: RegisteredModelReader;
+  readonly mlflow: Pick<MlflowReader, "getModelVersion">;
+  readonly deployTagKey: string;
+  /** The aliases that are followed. */
+  readonly aliases: readonly string[];
+}
+
+export function createFollowedAliases(options: FollowedAliasesOptions): FollowedAliases {
+  const { models, mlflow, deployTagKey, aliases } = options;
+  /** Reads that are under way, for all who ask for the same model at the same time. */
+  const underWay = new Map<string, Promise<RegisteredModel | undefined>>();
+
+  const readModel = (name: string): Promise<RegisteredModel | undefined> => {
+    const known = underWay.get(name);
+    if (known !== undefined) return known;
+    const reading = models.getModel(name).finally(() => underWay.delete(name));
+    underWay.set(name, reading);
+    return reading;
+  };
+
+  const versionsOf = async (wanted: readonly Wanted[]): Promise<ModelVersion[]> => {
+    const versions = await inParallel(wanted, CONCURRENCY, async ({ key, alias }) => {
+      const version = await mlflow.getModelVersion(key);
+      return version === undefined || version.tags.has(deployTagKey) ? undefined : { ...version, modelWish: { alias } };
+    });
+    return versions.filter(version => version !== undefined);
+  };
+
+  return {
+    async mark(version) {
+      if (version.tags.has(deployTagKey)) return version;
+      const wanted = wantedBy(await readModel(version.model), aliases, deployTagKey);
+      if (wanted === undefined) return version;
+      return { ...version, modelWish: { alias: wanted.get(formatKey(version))?.alias } };
+    },
+    async ofModel(name) {
+      const wanted = wantedBy(await readModel(name), aliases, deployTagKey);
+      return wanted === undefined ? [] : await versionsOf([...wanted.values()]);
+    },
+    async ofAll() {
+      const tagged = await models.searchTaggedModels(deployTagKey);
+      const wanted = tagged.flatMap(model => [...(wantedBy(model, aliases, deployTagKey)?.values() ?? [])]);
+      return await versionsOf(wanted);
+    },
+  };
+}
+
+/** A version that a model wants, and by which alias: of several the first one that is followed. */
+interface Wanted {
+  readonly key: ModelVersionKey;
+  readonly alias: string;
+}
+
+/** The versions that a model wants, by {@link formatKey}; undefined for one that has not the deploy tag. */
+function wantedBy(
+  model: RegisteredModel | undefined,
+  followed: readonly string[],
+  deployTagKey: string,
+): ReadonlyMap<string, Wanted> | undefined {
+  if (model?.tags.get(deployTagKey)?.toLowerCase() !== "true") return undefined;
+  const wanted = new Map<string, Wanted>();
+  for (const alias of followed) {
+    const version = model.aliases.get(alias);
+    if (version === undefined) continue;
+    const key = { model: model.name, version };
+    if (!wanted.has(formatKey(key))) wanted.set(formatKey(key), { key, alias });
+  }
+  return wanted;
+}
+
+/** A reader whose versions know the alias by which their models want them, and whose search finds these too. */
+export function followingReader(reader: MlflowReader, followed: FollowedAliases): MlflowReader {
+  return {
+    ...reader,
+    async getModelVersion(key) {
+      const version = await reader.getModelVersion(key);
+      return version && (await followed.mark(version));
+    },
+    async searchTagged(tagKey) {
+      const [tagged, wanted] = await Promise.all([reader.searchTagged(tagKey), followed.ofAll()]);
+      const known = new Set(tagged.map(formatKey));
+      return [...tagged, ...wanted.filter(version => !known.has(formatKey(version)))];
+    },
+  };
+}

@@ -1,0 +1,132 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterEach, beforeEach, expect, inject, it, vi } from "vitest";
+import { listWebhooks, removeWebhook } from "../../capabilities/mlflow/webhook-registration";
+import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
+import { nameOf } from "../support/deployed-models";
+import { startListener, uniqueModel } from "../support/listener-fixture";
+import type { RunningListener } from "../support/listener-fixture";
+import { openRegistry } from "../support/mlflow-registry";
+import { followReady } from "../support/ready-services";
+import { waitFor } from "../support/waiting";
+import { cleanUp, keep, transportTo } from "../support/webhook-modes";
+
+/** Milliseconds for a service to become Ready, on a machine that is busy with other tests. */
+const READY_TIMEOUT = 180_000;
+vi.setConfig({ testTimeout: 2 * READY_TIMEOUT });
+
+/** Milliseconds after which the testbed's MLflow delivers to a new webhook. */
+const NOTICED = 1_500;
+
+const registry = openRegistry(inject("mlflowTrackingUri"));
+let tag: string;
+let running: RunningListener;
+
+/** MLflow itself delivers to it; it polls only when a test has it do so. */
+beforeEach(async () => {
+  tag = uniqueModel("deploy");
+  running = await startListener({ settings: { DEPLOY_TAG_KEY: tag } });
+  const transport = transportTo(inject("mlflowTrackingUri"));
+  cleanUp.push(async () => {
+    const own = (await listWebhooks(transport)).filter(webhook => webhook.name === tag);
+    for (const { webhook_id: id } of own) await removeWebhook(transport, id);
+  });
+  await keep({ transport, name: tag, url: `${running.url}/webhook`, startupTimeout: 30 }).reaches("webhook");
+  await sleep(NOTICED);
+});
+
+afterEach(async () => {
+  await running.listener.idle();
+});
+
+/** Registers a model with the deploy tag and so many versions, none of which has one. */
+async function modelWith(count: number): Promise<ModelVersionKey[]> {
+  const model = uniqueModel("followed");
+  const keys: ModelVersionKey[] = [];
+  for (let version = 0; version < count; version++) keys.push(await registry.register(model, "s3://models/x"));
+  await registry.setModelTag(model, tag, "true");
+  return keys;
+}
+
+const until = (what: string, names: readonly string[]): Promise<void> =>
+  waitFor(
+    what,
+    async () => JSON.stringify((await running.deployed()).sort()) === JSON.stringify([...names].sort()) || undefined,
+    READY_TIMEOUT,
+  ).then(() => undefined);
+
+/** The words of the versions that the poll knows, as the page has them. */
+async function wordOf(name: string): Promise<unknown> {
+  const answer = (await (await fetch(`${running.url}/services?limit=500`)).json()) as {
+    services: { name: string; status: string; message?: string }[];
+  };
+  const { status, message } = answer.services.find(service => service.name === name) ?? {};
+  return { status, message };
+}
+
+it("a model follows its champion, without a moment in which none is Ready, there and back", async () => {
+  const [first, second] = (await modelWith(2)) as [ModelVersionKey, ModelVersionKey];
+  const ready = await followReady(running.namespace, name => [first, second].map(nameOf).includes(name));
+
+  await registry.setAlias(first, "champion");
+  await ready.until(nameOf(first), READY_TIMEOUT);
+  for (const [from, to] of [
+    [first, second],
+    [second, first],
+  ] as const) {
+    await registry.setAlias(to, "champion");
+    await ready.until(nameOf(to), READY_TIMEOUT);
+    expect(await running.deployed()).toContain(nameOf(to));
+    await waitFor(`the end of ${nameOf(from)}`, async () => {
+      await running.listener.poll();
+      return !(await running.deployed()).includes(nameOf(from)) || undefined;
+    });
+  }
+  expect(ready.secondsWithout()).toBe(0);
+});
+
+it("a challenger is served beside the champion, and a version with a tag of its own beside both; a veto beats an alias", async () => {
+  const [champion, challenger, tagged] = (await modelWith(3)) as [ModelVersionKey, ModelVersionKey, ModelVersionKey];
+  await registry.setAlias(champion, "champion");
+  await registry.setAlias(challenger, "challenger");
+  await registry.setAlias(challenger, "another");
+  await registry.setTag(tagged, tag, "true");
+  await until("all three", [champion, challenger, tagged].map(nameOf));
+
+  await registry.setTag(challenger, tag, "false");
+  await until("the end of the one with the veto", [champion, tagged].map(nameOf));
+  expect(await running.listener.poll()).toMatchObject({ created: 0, deleted: 0, tagged: 2 });
+
+  await registry.deleteTag(challenger, tag);
+  await until("the one whose veto was taken back", [champion, challenger, tagged].map(nameOf));
+});
+
+it("the last Ready version stays when its alias is taken away, and goes when the model's tag is", async () => {
+  const [only] = (await modelWith(1)) as [ModelVersionKey];
+  const ready = await followReady(running.namespace, name => name === nameOf(only));
+  await registry.setAlias(only, "champion");
+  await ready.until(nameOf(only), READY_TIMEOUT);
+
+  await registry.deleteAlias(only.model, "champion");
+  expect(await running.listener.poll()).toMatchObject({ deleted: 0, held: 1 });
+  expect(await wordOf(nameOf(only))).toEqual({
+    status: "Waiting",
+    message: expect.stringContaining("set the alias, or take the tag off the model") as string,
+  });
+  expect(ready.secondsWithout()).toBe(0);
+
+  await registry.setModelTag(only.model, tag, undefined);
+  expect(await running.listener.poll()).toMatchObject({ deleted: 1 });
+  await until("the end of it", []);
+});
+
+it("a poll finds what no event tells: the tag of a model that has its alias already", async () => {
+  const model = uniqueModel("late");
+  const key = await registry.register(model, "s3://models/x");
+  await registry.setAlias(key, "champion");
+  await running.listener.idle();
+  expect(await running.deployed()).toEqual([]);
+
+  await registry.setModelTag(model, tag, "True");
+  expect(await running.listener.poll()).toMatchObject({ created: 1 });
+  expect(await running.deployed()).toEqual([nameOf(key)]);
+});
