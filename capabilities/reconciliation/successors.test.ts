@@ -46,6 +46,16 @@ describe("a Ready version of a model that follows its aliases", () => {
     expect(handoverOf(undefined, [], now, HANDOVER)).toBeUndefined();
   });
 
+  it("waits no longer than others when a tag of its own says that it is not to be served, or it is deleted", () => {
+    const vetoed = modelVersion({ tags: new Map([["deploy", "false"]]) });
+    for (const answer of [vetoed, undefined]) {
+      const of = (service: ReturnType<typeof since>): string | undefined =>
+        handoverOf(answer, [{ version: champion, service }], now, HANDOVER);
+      expect(of(since("False", "2026-01-02T11:59:00Z"))).toBe("successor is starting");
+      expect(of(since("False", "2026-01-02T04:00:00Z"))).toBeUndefined();
+    }
+  });
+
   it("goes when another version of it serves by its own tag", () => {
     const service = since("True", "2026-01-02T11:59:00Z");
     expect(handoverOf(untagged, [{ version: modelVersion({ version: "5" }), service }], now, HANDOVER)).toBeUndefined();

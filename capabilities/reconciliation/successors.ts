@@ -32,7 +32,7 @@ export function readinessOf(live: LiveInferenceService): Readiness {
 /**
  * The version that a model's last Ready one is to wait for; undefined when it need not wait, because another one serves
  * already or none is starting, be it for the first time or again. A service that did not become Ready within the time of a
- * handover is not starting any more: nobody waits for it, unless the model's alias is on it.
+ * handover is not starting any more: nobody waits for it.
  *
  * @param successors the model's other versions that are tagged
  * @param now Unix milliseconds
@@ -44,14 +44,12 @@ export function awaitedSuccessor(
   handover: number,
 ): ModelVersion | undefined {
   if (successors.some(({ service }) => service?.isReady)) return undefined;
-  const followed = successors.find(({ version }) => version.modelWish?.alias !== undefined);
-  const starting = successors.find(({ service }) => service === undefined || now - service.startedAt < handover);
-  return (followed ?? starting)?.version;
+  return successors.find(({ service }) => service === undefined || now - service.startedAt < handover)?.version;
 }
 
 /**
  * Why a Ready version of a model stays although it is not wanted, so that the model is not without one; undefined when it may
- * go.
+ * go. One of a model that follows its aliases waits without an end, unless a tag of its own says that it is not to be served.
  *
  * @param answer what MLflow says about it; undefined when it says that there is none
  */
@@ -61,10 +59,10 @@ export function handoverOf(
   now: number,
   handover: number,
 ): Extract<HoldReason, "successor is starting" | "alias is starting" | "no alias"> | undefined {
-  const awaited = awaitedSuccessor(successors, now, handover);
-  if (awaited !== undefined) return awaited.modelWish === undefined ? "successor is starting" : "alias is starting";
-  const isLast = !successors.some(({ service }) => service?.isReady);
-  return answer?.modelWish !== undefined && isLast ? "no alias" : undefined;
+  if (answer?.modelWish === undefined)
+    return awaitedSuccessor(successors, now, handover) === undefined ? undefined : "successor is starting";
+  if (successors.some(({ service }) => service?.isReady)) return undefined;
+  return successors.some(({ version }) => version.modelWish !== undefined) ? "alias is starting" : "no alias";
 }
 
 /**

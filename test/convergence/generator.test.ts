@@ -21,6 +21,7 @@ const KINDS = [
   "create foreign while tagging",
   "create version",
   "cut watches",
+  "delete alias",
   "delete model",
   "delete object",
   "delete tag",
@@ -40,6 +41,8 @@ const KINDS = [
   "replace model",
   "replay delivery",
   "restart part",
+  "set alias",
+  "set model tag",
   "set other tag",
   "set tag",
   "take label off",
@@ -97,7 +100,9 @@ const ours = (number: string, changes: Partial<OwnedObject["metadata"]> = {}): O
   spec: {},
 });
 const kindsOf = (live: readonly OwnedObject[], foreign: readonly ForeignObject[] = []): string[] =>
-  judgeSets([version("1")], live, knownAs(foreign), NAMESPACE).differences.map(({ kind }) => kind);
+  judgeSets([version("1")], live, knownAs(foreign), { namespace: NAMESPACE, mayStay: () => false }).differences.map(
+    ({ kind }) => kind,
+  );
 const knownAs = (all: readonly ForeignObject[]): Pick<ForeignObjects, "all" | "hasWritten"> => ({
   all,
   hasWritten: uid => all.some(({ left }) => left.metadata.uid === uid),

@@ -36,6 +36,9 @@ const TAG_VALUES: readonly (readonly [weight: number, value: string])[] = [
 
 const TRUE_VALUES = ["true", "true", "True"] as const;
 
+/** Two that are followed, and one that must not matter. */
+const ALIASES = ["champion", "champion", "challenger", "other"] as const;
+
 /**
  * Makes the plan of a seed: the same one for the same seed and options. It says what is tried when; how it ends depends
  * on the timing of real systems, and the check afterwards goes by what MLflow then holds.
@@ -120,6 +123,12 @@ function operationsOf(random: Random, options: PlanOptions): () => Operation {
     [10, () => ({ kind: "delete tag", of: of() })],
     [4, () => ({ kind: "flip tag", of: of(), times: between(2, 6), value: random.weighted(TAG_VALUES) })],
     [3, () => ({ kind: "set other tag", of: of(), value: random.pick(["true", "true", "false"]) })],
+    [
+      4,
+      () => ({ kind: "set model tag", model: model(), value: random.pick(["true", "true", "True", "no", undefined]) }),
+    ],
+    [8, () => ({ kind: "set alias", of: of(), alias: random.pick(ALIASES) })],
+    [2, () => ({ kind: "delete alias", model: model(), alias: random.pick(ALIASES) })],
     [3, () => ({ kind: "delete version", of: of() })],
     [3, () => ({ kind: "register again", of: of(), as: model(), source: sourceOf(random), tag: "true" })],
     [

@@ -15,7 +15,6 @@ import type { CompiledTemplate, InferenceServiceObject } from "../../capabilitie
 import { createMlflowReader } from "../../capabilities/mlflow/client";
 import type { MlflowReader, ModelVersion } from "../../capabilities/mlflow/client";
 import { createMlflowTransport } from "../../capabilities/mlflow/transport";
-import type { MlflowTransport } from "../../capabilities/mlflow/transport";
 import { formatKey } from "../../capabilities/support/model-version-key";
 import { parseSettings } from "../../capabilities/configuration/settings";
 import type { Settings } from "../../capabilities/configuration/settings";
@@ -23,6 +22,7 @@ import { createArtifactLocator } from "../../capabilities/reconciliation/artifac
 import { desiredObject } from "../../capabilities/reconciliation/desired-object";
 import { isLeftAlone } from "./foreign-objects";
 import type { ForeignObject, ForeignObjects, OwnedObject } from "./foreign-objects";
+import { followingModels, isWanted, lastReadyOnes, walkModels, walkVersions } from "./registry-wishes";
 import { statusTagDifferences } from "./status-tag-differences";
 
 /** Statuses with which the API server or admission refuses an object for good. */
@@ -124,12 +124,17 @@ export function createOracle(options: OracleOptions): Oracle {
     },
 
     async judge(foreign) {
-      const [versions, all] = await Promise.all([walk(transport), listAll()]);
-      const tagged = versions.filter(version => isTagged(version, tagKey));
+      const [versions, models, all] = await Promise.all([walkVersions(transport), walkModels(transport), listAll()]);
+      const following = followingModels(models, tagKey);
+      const wanted = versions.filter(version => isWanted(version, following, tagKey));
+      const tagged = wanted.filter(({ status }) => status === "READY");
       const live = all.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
-      const { differences, ours, blocked, handsOff } = judgeSets(tagged, live, foreign, namespace);
+      const mayStay = lastReadyOnes(tagged, versions, live, following, tagKey, namespace);
+      const { differences, ours, blocked, handsOff } = judgeSets(tagged, live, foreign, { namespace, mayStay });
       const different = await Promise.all(ours.map(([version, object]) => compare(version, object)));
-      const tags = statusTagDifferences(versions, all, { tagKey, namespace, prefix: settings.STATUS_TAG_PREFIX });
+      const isVersionWanted = (version: ModelVersion): boolean => isWanted(version, following, tagKey);
+      const prefix = settings.STATUS_TAG_PREFIX;
+      const tags = statusTagDifferences(versions, all, { isWanted: isVersionWanted, namespace, prefix });
       return { differences: [...differences, ...different.flat(), ...tags], tagged: tagged.length, blocked, handsOff };
     },
   };
@@ -140,7 +145,7 @@ export function judgeSets(
   tagged: readonly ModelVersion[],
   live: readonly OwnedObject[],
   foreign: Pick<ForeignObjects, "all" | "hasWritten">,
-  namespace: string,
+  { namespace, mayStay }: { readonly namespace: string; readonly mayStay: (object: OwnedObject) => boolean },
 ): { differences: Difference[]; ours: [ModelVersion, OwnedObject][]; blocked: number; handsOff: number } {
   const differences: Difference[] = [];
   const ours: [ModelVersion, OwnedObject][] = [];
@@ -156,9 +161,10 @@ export function judgeSets(
     else if (isLeftAlone(object.metadata)) handsOff++;
     else ours.push([version, object]);
   }
-  for (const { metadata } of live) {
+  for (const object of live) {
+    const { metadata } = object;
     const key = keyOf(metadata);
-    if (key !== undefined && !wanted.has(metadata.name) && !isLeftAlone(metadata)) {
+    if (key !== undefined && !wanted.has(metadata.name) && !isLeftAlone(metadata) && !mayStay(object)) {
       differences.push({ kind: "extra", name: metadata.name, detail: `${formatKey(key)} is not tagged` });
     }
     if (key === undefined && !foreign.hasWritten(metadata.uid)) {
@@ -224,38 +230,4 @@ async function freshRender(
   };
   const registry = { registryCreatedAt: undefined, versionCreatedAt: version.createdAt };
   return desiredObject(version, location, namespace, template, resources, registry);
-}
-
-function isTagged({ tags, status }: ModelVersion, tagKey: string): boolean {
-  return /^true$/i.test(tags.get(tagKey) ?? "") && status === "READY";
-}
-
-interface VersionAnswer {
-  readonly name: string;
-  readonly version: string;
-  readonly source?: string;
-  readonly run_id?: string;
-  readonly status?: string;
-  readonly creation_timestamp?: number;
-  readonly tags?: readonly { readonly key: string; readonly value?: string }[];
-}
-
-/** All versions of all models: MLflow's list of everything, without any filter, page by page. */
-async function walk(transport: MlflowTransport): Promise<ModelVersion[]> {
-  const found: ModelVersion[] = [];
-  let token: string | undefined;
-  do {
-    const query = { max_results: "200", ...(token === undefined ? {} : { page_token: token }) };
-    const page = (await transport({ method: "GET", path: "model-versions/search", query })) as {
-      model_versions?: VersionAnswer[];
-      next_page_token?: string;
-    };
-    for (const answer of page.model_versions ?? []) {
-      const { name: model, version, source = "", run_id: runId = "", status = "READY" } = answer;
-      const tags = new Map((answer.tags ?? []).map(({ key, value = "" }) => [key, value]));
-      found.push({ model, version, source, runId, status, createdAt: answer.creation_timestamp ?? 0, tags });
-    }
-    token = page.next_page_token;
-  } while (token);
-  return found;
 }

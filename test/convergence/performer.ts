@@ -177,6 +177,9 @@ export function createPerformer(instruments: Instruments): Performer {
         case "delete tag":
         case "flip tag":
         case "set other tag":
+        case "set model tag":
+        case "set alias":
+        case "delete alias":
         case "delete version":
         case "register again":
         case "rename model":

@@ -135,6 +135,24 @@ export function createRegistryDriver(trackingUri: string, tagKey: string): Regis
           });
         case "set other tag":
           return await onVersion(operation.of, key => setTag(key, `${tagKey}-not`, operation.value));
+        case "set model tag": {
+          const { name, registered } = modelAt(operation.model);
+          if (registered === undefined) return false;
+          const { value } = operation;
+          if (value === undefined) await remove("registered-models/delete-tag", { name, key: tagKey });
+          else await post("registered-models/set-tag", { name, key: tagKey, value });
+          return true;
+        }
+        case "set alias":
+          return await onVersion(operation.of, async ({ model: name, version }) => {
+            await post("registered-models/alias", { name, version, alias: operation.alias });
+          });
+        case "delete alias": {
+          const { name, registered } = modelAt(operation.model);
+          if (registered === undefined) return false;
+          await remove("registered-models/alias", { name, alias: operation.alias });
+          return true;
+        }
         case "delete version":
           return await onVersion(operation.of, deleteVersion);
         case "register again":

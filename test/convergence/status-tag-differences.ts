@@ -21,12 +21,20 @@ interface Expected {
 export function statusTagDifferences(
   versions: readonly ModelVersion[],
   live: readonly OwnedObject[],
-  { tagKey, prefix, namespace }: { readonly tagKey: string; readonly prefix: string; readonly namespace: string },
+  {
+    isWanted,
+    prefix,
+    namespace,
+  }: {
+    readonly isWanted: (version: ModelVersion) => boolean;
+    readonly prefix: string;
+    readonly namespace: string;
+  },
 ): Difference[] {
   const byName = new Map(live.map(object => [object.metadata.name, object]));
   return versions.flatMap((version): Difference[] => {
     const name = inferenceServiceName(version, namespace);
-    const expected = expectedFor(version, byName.get(name), tagKey);
+    const expected = expectedFor(version, byName.get(name), isWanted(version));
     if (expected === undefined) return [];
     const tags = new Map([...version.tags].filter(([key]) => key === prefix || key.startsWith(`${prefix}.`)));
     const word = tags.get(prefix);
@@ -43,8 +51,7 @@ function hasAll(tags: ReadonlyMap<string, string>, prefix: string, { needs }: Ex
   return needs === undefined || (tags.get(`${prefix}.${needs}`) ?? "") !== "";
 }
 
-function expectedFor(version: ModelVersion, object: OwnedObject | undefined, tagKey: string): Expected | undefined {
-  const isWanted = /^true$/i.test(version.tags.get(tagKey) ?? "");
+function expectedFor(version: ModelVersion, object: OwnedObject | undefined, isWanted: boolean): Expected | undefined {
   const isOurs = object !== undefined && serves(object.metadata, version);
   if (object?.metadata.deletionTimestamp !== undefined) return undefined;
   if (isOurs && isLeftAlone(object.metadata)) return { words: ["Waiting"], needs: "cause" };
