@@ -69,11 +69,15 @@ describe("of a model's versions are deployed", () => {
   it.each([
     ["has not the tag", model({ champion: "1" }, {})],
     ["has the tag with another value", model({ champion: "1" }, { deploy: "false" })],
-    ["does not exist", undefined],
     ["has an alias on a version that is gone", model({ champion: "9" })],
   ])("none when it %s", async (_, of) => {
     expect(await deployed(of)).toEqual([]);
   });
+});
+
+it("a version whose model does not exist is no answer to rely on", async () => {
+  const { reader } = readerOf(undefined);
+  await expect(reader.getModelVersion({ model: "iris", version: "1" })).rejects.toThrow("and no such model");
 });
 
 it("a version knows of its model's tag although no alias is on it", async () => {

@@ -1,4 +1,5 @@
 import type { MlflowReader, ModelVersion } from "../mlflow/client";
+import { MlflowError } from "../mlflow/errors";
 import type { RegisteredModel, RegisteredModelReader } from "../mlflow/registered-models";
 import { inParallel } from "../support/in-parallel";
 import { formatKey } from "../support/model-version-key";
@@ -13,7 +14,7 @@ export interface FollowedAliases {
    * A version with what its model says about it. One with a deploy tag of its own speaks for itself: `true` deploys it, and
    * anything else is a veto, whatever its aliases.
    *
-   * @throws MlflowError when MLflow does not tell about the model
+   * @throws MlflowError when MLflow does not tell about the model, or says that there is none
    */
   readonly mark: (version: ModelVersion) => Promise<ModelVersion>;
   /** The versions of a model that it wants by an alias. @throws MlflowError when MLflow does not tell */
@@ -54,7 +55,14 @@ export function createFollowedAliases(options: FollowedAliasesOptions): Followed
   return {
     async mark(version) {
       if (version.tags.has(deployTagKey)) return version;
-      const wanted = wantedBy(await readModel(version.model), aliases, deployTagKey);
+      const model = await readModel(version.model);
+      // Deleted this very moment, or the address leads to another MLflow now and then: neither says what the model wants.
+      if (model === undefined)
+        throw new MlflowError(
+          "unexpected",
+          `MLflow has a version of ${JSON.stringify(version.model)}, and no such model`,
+        );
+      const wanted = wantedBy(model, aliases, deployTagKey);
       if (wanted === undefined) return version;
       return { ...version, modelWish: { alias: wanted.get(formatKey(version))?.alias } };
     },

@@ -93,6 +93,30 @@ describe("what is counted", () => {
   });
 });
 
+describe("a delivery about an alias", () => {
+  const about = (action: string, data: object): string =>
+    JSON.stringify({ ...EVENT, entity: "model_version_alias", action, data });
+
+  it("has its model looked at, and is answered with what was done about the version", async () => {
+    const { deliver, reconciled } = setUpDeliveries();
+    const answer = await deliver(about("created", { name: "iris", alias: "champion", version: "3" }));
+    expect(answer).toMatchObject({ status: 200, body: { action: "created", inference_service: "mlflow-iris-v3" } });
+    expect(reconciled).toEqual([{ model: "iris", version: "3" }]);
+  });
+
+  it("of a model that nothing is served of is answered so", async () => {
+    const { deliver, lines } = setUpDeliveries();
+    expect(await deliver(about("deleted", { name: "iris", alias: "champion" }))).toEqual({
+      status: 200,
+      body: {
+        ...{ status: "success", action: "ignored", namespace: "models" },
+        message: "no version of the model is served, and none is to be",
+      },
+    });
+    expect(lines).toMatchObject([{ level: "info", fields: { model: "iris", action: "ignored" } }]);
+  });
+});
+
 describe("a delivery that failed", () => {
   // What each failure is answered with is decided, and tried, in failures.ts.
   it.each([
