@@ -13,8 +13,8 @@ const CHANGES = {
   replicas: ["  predictor:\n", "  predictor:\n    minReplicas: 1\n    maxReplicas: 3\n"],
   "fewer fields": ["      terminationMessagePolicy: FallbackToLogsOnError\n", ""],
   environment: [
-    "      resources:\n",
-    "      env:\n        - name: MODEL\n          value: {{model_name}}\n      resources:\n",
+    "      env:\n",
+    "      env:\n        - name: MODEL\n          value: {{model_name}}\n",
   ],
 } as const;
 
