@@ -28,7 +28,8 @@ async function setUp(
   const tag = settings.DEPLOY_TAG_KEY ?? uniqueModel("deploy");
   const running = await startListener({ ...options, settings: { DEPLOY_TAG_KEY: tag, ...settings } });
   const poll = async (): Promise<void> => {
-    expect(await running.listener.poll()).toBeDefined();
+    // MLflow with accounts takes its time for each password, on a busy machine more than a call may take.
+    await waitFor("a poll", () => running.listener.poll());
     await running.listener.idle();
   };
   return { ...running, tag, poll };
@@ -133,14 +134,18 @@ describe("The status tags in MLflow", () => {
       const { tag, poll } = running;
       const key = await administered.register(uniqueModel("model"), "s3://models/any", { [tag]: "true" });
       if (permission !== "NO_PERMISSIONS") await mlflow.grant("registered_model", key.model, permission);
-      await poll();
       // Who may not even read sees no version: nothing is served.
-      expect(await running.deployed()).toHaveLength(served === undefined ? 0 : 1);
-      expect(await statusOf(key, "serving", administered)).toEqual(served ?? {});
+      await untilPolled(poll, async () => {
+        expect(await running.deployed()).toHaveLength(served === undefined ? 0 : 1);
+        expect(await statusOf(key, "serving", administered)).toEqual(served ?? {});
+      });
       // What MLflow refused a poll is told by the next.
       await poll();
       await administered.deleteTag(key, tag);
-      await running.deliver(key, "deleted");
+      await waitFor("the answer to the delivery", async () => {
+        const { status } = await running.deliver(key, "deleted");
+        return status === 200 || permission === "NO_PERMISSIONS" || undefined;
+      });
       await untilPolled(poll, async () => {
         expect(await running.deployed()).toEqual([]);
         expect(await statusOf(key, "serving", administered)).toEqual(after ?? {});
