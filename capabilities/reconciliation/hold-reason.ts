@@ -1,3 +1,5 @@
+import { MlflowError } from "../mlflow/errors";
+import { messageOf } from "../observability/logging";
 import type { ModelVersionKey } from "../support/model-version-key";
 
 /** Why a service that MLflow does not want stays for now. */
@@ -40,6 +42,46 @@ export interface HeldRemoval {
   readonly reason: HoldReason;
   /** It is to go because its version's storage is not allowed. */
   readonly isNotAllowed: boolean;
+}
+
+/** A service whose version is not among the tagged ones, and of which MLflow has not said either that it is to go. */
+export interface UndecidedRemoval {
+  readonly key: ModelVersionKey;
+  /** Why nothing becomes of it, and what a person can do, in one line without an end. */
+  readonly cause: string;
+}
+
+/** Somebody may have changed the version between the two, or the search reads from a replica that lags. */
+export const OTHER_ANSWER =
+  "MLflow's search and its answer about the very version differ, so the service stays as it is: the next poll asks again";
+
+/** The name of an object in the cluster. */
+interface ObjectName {
+  readonly name: string;
+  readonly namespace: string;
+}
+
+/** Why a service stays of which MLflow says nothing, and what a person can do. */
+export function explainSilence(error: unknown, { name, namespace }: ObjectName): string {
+  const isDenied = error instanceof MlflowError && error.facts.status === 403;
+  const said = isDenied
+    ? "does not let this module's user read the version (403)"
+    : `does not answer (${messageOf(error)})`;
+  const cure = isDenied
+    ? "give the user READ on the registered model, or take the service away"
+    : "the next poll asks again; to take the service away before";
+  return (
+    `MLflow ${said}, so that nobody knows whether its service is to go, and it stays as it is: ${cure}: ` +
+    `kubectl delete inferenceservice -n ${namespace} ${name}`
+  );
+}
+
+/** Why a service stays that has a version's name and labels, and is not ours to delete. */
+export function explainForeign({ name, namespace }: ObjectName): string {
+  return (
+    `the version is not tagged, and InferenceService ${namespace}/${name} has its labels but was not made by this module, so it ` +
+    "is left as it is: delete it when nobody needs it"
+  );
 }
 
 /** Why a service stays for now, for a person: half a sentence, after the name of the service. */

@@ -5,6 +5,7 @@ import { liveService, modelVersion, REGISTRY_CREATED_AT } from "../../test/suppo
 import { LIMITS, reconcilerBetween } from "../../test/support/unit/reconciling";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import type { MlflowReader, ModelVersion } from "../mlflow/client";
+import { MlflowError } from "../mlflow/errors";
 import { formatKey } from "../support/model-version-key";
 import type { HoldReason } from "./hold-reason";
 import type { Removals, Review } from "./removals";
@@ -136,7 +137,7 @@ describe("a poll that finds services unwanted", () => {
     versions.forEach(mlflow.put);
     const [first = modelVersion()] = versions;
     mlflow.put({ ...first, source: "s3://allowed/now" });
-    expect(await reviewNotAllowed([first])).toEqual({ released: [], held: [] });
+    expect(await reviewNotAllowed([first])).toMatchObject({ released: [], held: [], undecided: [{}] });
   });
 
   it("keeps holding what it holds, when others are wanted again and when there are more services", async () => {
@@ -295,6 +296,47 @@ describe("a poll that finds services unwanted", () => {
     const { mlflow: other, poll: pollOther } = world(versions);
     versions.slice(0, 9).forEach(other.put);
     expect((await pollOther()).released).toMatchObject([{ model: "model-9" }]);
+  });
+});
+
+describe("a service that MLflow does not say anything about", () => {
+  const iris = modelVersion();
+  const others = fleet(3);
+  const answeredWith = async (replaced: Partial<MlflowReader>): Promise<Review> => {
+    const { mlflow, poll } = world([iris, ...others], replaced);
+    others.forEach(mlflow.put);
+    return await poll();
+  };
+
+  it("stays, with the cause and what a person can do", async () => {
+    const denied = new MlflowError("unauthorized", "no permission", undefined, { facts: { status: 403 } });
+    expect(await answeredWith({ getModelVersion: () => Promise.reject(denied) })).toEqual({
+      released: [],
+      held: [],
+      undecided: [
+        {
+          key: iris,
+          cause: expect.stringMatching(
+            /user read the version \(403\).*give the user READ.*: kubectl delete inferenceservice -n models mlflow-iris-v3$/,
+          ) as string,
+        },
+      ],
+    });
+    const down = new MlflowError("unreachable", "MLflow cannot be reached");
+    expect((await answeredWith({ getModelVersion: () => Promise.reject(down) })).undecided).toMatchObject([
+      {
+        cause: expect.stringMatching(
+          /does not answer \(MLflow cannot be reached\).*the next poll asks again/,
+        ) as string,
+      },
+    ]);
+  });
+
+  it("stays when MLflow's search left it out by mistake", async () => {
+    const { undecided } = await answeredWith({ getModelVersion: () => Promise.resolve(iris) });
+    expect(undecided).toMatchObject([
+      { cause: expect.stringContaining("and its answer about the very version differ") as string },
+    ]);
   });
 });
 

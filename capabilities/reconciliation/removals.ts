@@ -8,7 +8,8 @@ import { formatKey } from "../support/model-version-key";
 import type { ModelVersionKey } from "../support/model-version-key";
 import type { Cause } from "./cause";
 import { decide } from "./decision";
-import type { HeldRemoval, HoldReason } from "./hold-reason";
+import { explainForeign, explainSilence, OTHER_ANSWER } from "./hold-reason";
+import type { HeldRemoval, HoldReason, UndecidedRemoval } from "./hold-reason";
 import type { IsForeign } from "./ownership";
 import type { AnsweringRegistry } from "./provenance";
 import {
@@ -22,6 +23,8 @@ import {
   withoutReplaced,
 } from "./removal-evidence";
 import type { Candidate, Confirmed, Fleet } from "./removal-evidence";
+import { isHeldEnough, isMass } from "./removal-limits";
+import type { RemovalLimits } from "./removal-limits";
 import { handoverOf } from "./successors";
 import type { Successor } from "./successors";
 
@@ -31,23 +34,13 @@ const CONCURRENCY = 16;
 /** Versions that this process saw served; one short entry each. */
 const SEEN_CAPACITY = 50_000;
 
-/** What counts as a mass deletion, and how long things are held. Times in milliseconds. */
-export interface RemovalLimits {
-  /** Part of all services (0 to 1) that one pass may remove without more ado. */
-  readonly share: number;
-  /** Number of services that one pass may always remove, unless they are all there are. */
-  readonly count: number;
-  /** Time that a suspicious removal is held. 0 holds none, but for those that another MLflow is asked about. */
-  readonly hold: number;
-  /** Time that a model's last Ready version waits for its successor, at the most. */
-  readonly handover: number;
-}
-
 /** What becomes of the services that one pass would remove. */
 export interface Review {
   /** Those that may go now; {@link Removals.decide} lets them, too. */
   readonly released: readonly ModelVersionKey[];
   readonly held: readonly HeldRemoval[];
+  /** The others: MLflow did not say that they are to go, and they stay as they are until it says something. */
+  readonly undecided: readonly UndecidedRemoval[];
 }
 
 export type Verdict =
@@ -97,13 +90,6 @@ interface Held {
 
 /** A suspicion that is about the moment at which it arose: it lasts its time, whatever else comes and goes meanwhile. */
 const LASTING: ReadonlySet<HoldReason> = new Set<HoldReason>(["mass", "registry set back"]);
-
-/** Held until something else comes. Without a known registry there is no evidence, however long MLflow says the same. */
-const ENDLESS: ReadonlySet<HoldReason> = new Set<HoldReason>([
-  ...(["other registry", "unknown to all"] as const),
-  // A model that follows its aliases always has a version, if it ever had one that is Ready.
-  ...(["alias is starting", "no alias"] as const),
-]);
 
 /** One that is judged, with what this process remembers of it. */
 interface Remembered extends Confirmed {
@@ -175,34 +161,26 @@ export function createRemovals(options: RemovalOptions): Removals {
   /** What MLflow says about each of ours, in this pass; those without an answer stay as they are. */
   const confirm = async (
     candidates: readonly Candidate[],
-  ): Promise<{ confirmed: Remembered[]; silent: Set<string> }> => {
+  ): Promise<{ confirmed: Remembered[]; silent: Set<string>; undecided: UndecidedRemoval[] }> => {
     const confirmed: Remembered[] = [];
     const silent = new Set<string>();
+    const undecided: UndecidedRemoval[] = [];
     await inParallel(candidates, CONCURRENCY, async candidate => {
-      const id = formatKey(candidate.key);
+      const { key, live } = candidate;
+      const id = formatKey(key);
+      const leave = (cause: string): number => undecided.push({ key, cause });
       try {
-        const answer = await mlflow.getModelVersion(candidate.key);
-        if (!confirms(answer, candidate, deployTagKey) || isForeign(candidate.live, candidate.key, answer)) return;
-        confirmed.push({ ...candidate, id, answer, known: knownOf(candidate), wasSeen: seen.get(id) !== undefined });
-      } catch {
+        const answer = await mlflow.getModelVersion(key);
+        if (!confirms(answer, candidate, deployTagKey)) leave(OTHER_ANSWER);
+        else if (isForeign(live, key, answer)) leave(explainForeign(live.metadata));
+        else
+          confirmed.push({ ...candidate, id, answer, known: knownOf(candidate), wasSeen: seen.get(id) !== undefined });
+      } catch (error) {
         silent.add(id);
+        leave(explainSilence(error, live.metadata));
       }
     });
-    return { confirmed, silent };
-  };
-
-  const isMass = (count: number, size: number, alone: Remembered | undefined): boolean => {
-    if (count === 0) return false;
-    // The only service there is goes when this process saw its tag come and go; else all of them is always a mass.
-    const sawTagGo = alone?.wasSeen === true && alone.answer !== undefined && alone.notAllowed === undefined;
-    if (count >= size) return !(size === 1 && sawTagGo);
-    return count > limits.count && count > limits.share * size;
-  };
-
-  const isOver = (before: Held, time: number): boolean => {
-    if (ENDLESS.has(before.reason)) return false;
-    const limit = before.reason === "successor is starting" ? limits.handover : limits.hold;
-    return time - before.since >= limit;
+    return { confirmed, silent, undecided };
   };
 
   return {
@@ -241,13 +219,14 @@ export function createRemovals(options: RemovalOptions): Removals {
       }
       if (candidates.length === 0) {
         held = after;
-        return { released: [], held: [] };
+        return { released: [], held: [], undecided: [] };
       }
-      const [registry, { confirmed, silent }] = await Promise.all([readRegistry(), confirm(candidates)]);
+      const [registry, { confirmed, silent, undecided }] = await Promise.all([readRegistry(), confirm(candidates)]);
       const setBack = await findSetBack(confirmed, fleet, hasRun);
       const losses = withoutReplaced(confirmed, fleet);
       // Of those without an answer nobody knows that they are to stay.
-      const mass = isMass(losses.length + silent.size, fleet.size, silent.size > 0 ? undefined : losses[0]);
+      const isExpected = silent.size === 0 && sawTagGo(losses[0]);
+      const mass = isMass(limits, losses.length + silent.size, fleet.size, isExpected);
       const isVouchedFor = fleet.wanted.some(({ service }) => service !== undefined);
       const goes: ModelVersionKey[] = [];
       const stays: HeldRemoval[] = [];
@@ -262,7 +241,7 @@ export function createRemovals(options: RemovalOptions): Removals {
         const last = lastOf(one);
         const since = last?.reason === reason ? last.since : time;
         const now = { reason, underlying: lastingOf(last), since, uid: live.metadata.uid };
-        if (isOver(now, time)) {
+        if (isHeldEnough(limits, reason, time - since)) {
           goes.push(key);
           released.add(live.metadata.uid);
         } else {
@@ -296,7 +275,13 @@ export function createRemovals(options: RemovalOptions): Removals {
         stays.push({ key, inferenceService: live.metadata.name, reason: last.reason, isNotAllowed });
       }
       held = after;
-      return { released: goes, held: stays };
+      const isHeld = (id: string): boolean => silent.has(id) && after.has(id);
+      return { released: goes, held: stays, undecided: undecided.filter(({ key }) => !isHeld(formatKey(key))) };
     },
   };
+}
+
+/** Whether this process saw the tag of a version come and go. */
+function sawTagGo(one: Remembered | undefined): boolean {
+  return one?.wasSeen === true && one.answer !== undefined && one.notAllowed === undefined;
 }

@@ -11,7 +11,7 @@ import { formatKey } from "../support/model-version-key";
 import type { ModelVersionKey } from "../support/model-version-key";
 import type { FailureReporter } from "./failures";
 import type { Outcome, Reconciler } from "./reconciler";
-import type { HeldRemoval } from "./hold-reason";
+import type { HeldRemoval, UndecidedRemoval } from "./hold-reason";
 import type { Candidate } from "./removal-evidence";
 import type { Removals } from "./removals";
 import { readinessOf } from "./successors";
@@ -81,6 +81,7 @@ export interface Resynced {
   readonly namesakes: readonly Namesake[];
   readonly report: ResyncReport;
   readonly heldRemovals: readonly HeldRemoval[];
+  readonly undecidedRemovals: readonly UndecidedRemoval[];
   readonly rollout: RolloutState;
 }
 
@@ -95,7 +96,11 @@ export async function resync(options: ResyncOptions): Promise<Resynced> {
   const { reconcile, removals, rollout, reporter } = options;
   const found = await differences(options);
   const { size, handsOff } = found;
-  const { released, held } = await removals.review(found.unwanted, { size, handsOff, wanted: found.wanted() });
+  const { released, held, undecided } = await removals.review(found.unwanted, {
+    size,
+    handsOff,
+    wanted: found.wanted(),
+  });
 
   const counts = { created: 0, updated: 0, deleted: 0, failed: 0 };
   const act = async (key: ModelVersionKey): Promise<Outcome | undefined> => {
@@ -121,7 +126,8 @@ export async function resync(options: ResyncOptions): Promise<Resynced> {
   ]);
   const { tagged, managed, services, going, namesakes } = found;
   const report = { tagged: tagged.length, managed, ...counts, held: held.length, outdated: state.outdated };
-  return { tagged, services, report, heldRemovals: held, rollout: state, going, namesakes };
+  const review = { heldRemovals: held, undecidedRemovals: undecided };
+  return { tagged, services, report, ...review, rollout: state, going, namesakes };
 }
 
 interface Differences extends Pick<ResyncReport, "managed">, Pick<Resynced, "tagged" | "services"> {

@@ -20,6 +20,7 @@ function resynced(found: Partial<Resynced>, managed = 0): Resynced {
     services: new Map(),
     report: { tagged: 0, managed, ...counts },
     heldRemovals: [],
+    undecidedRemovals: [],
     going: [],
     namesakes: [],
     rollout: { outdated: 0, rollingOut: 0, stuck: [], preview: [] },

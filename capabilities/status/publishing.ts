@@ -164,7 +164,8 @@ export function createPublishing(options: PublishingOptions): Publishing {
       const resynced = await resync();
       if (polls % SEARCH_EVERY === 0) await searchLeftBehind(begun);
       await start();
-      states.polled(begun, { tagged: resynced.tagged, services: resynced.services, held: resynced.heldRemovals });
+      const { tagged, services, heldRemovals: held, undecidedRemovals: undecided } = resynced;
+      states.polled(begun, { tagged, services, held, undecided });
       polls++;
       writer.polled();
       const { heldRemovals, report, rollout } = resynced;

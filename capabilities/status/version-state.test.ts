@@ -49,7 +49,16 @@ describe("versionState", () => {
     [
       "one that MLflow does not want and that is held",
       { wish: { kind: "remove", reason: "no tag" }, service: READY, hold: "too many at once" },
-      { word: "Waiting", url: URL, cause: "its service is to go, and stays for now: too many at once" },
+      { word: "Waiting", url: URL, cause: "too many at once" },
+    ],
+    [
+      "one whose service could not be deleted",
+      {
+        wish: { kind: "remove", reason: "no tag" },
+        service: READY,
+        failure: failure({ kind: "passing", message: "no right to delete" }),
+      },
+      { word: "Stopping", cause: "no right to delete" },
     ],
     [
       "one that MLflow does not want",

@@ -16,7 +16,7 @@ export interface VersionFacts {
   readonly service: ServiceFacts | undefined;
   /** Why it could not be reconciled the last time. */
   readonly failure?: Failure | undefined;
-  /** Why its service stays although it is to go. */
+  /** Why its service stays although MLflow does not want it, or nobody knows whether it does: cause and cure. */
   readonly hold?: string | undefined;
 }
 
@@ -36,7 +36,7 @@ export function versionState(
   if (service?.state === "Stopping") return { word: "Stopping", since: service.since, cause: service.cause };
   const url = service && urlOf(service);
   const waiting = (cause: string): VersionState => ({ word: "Waiting", url, since: service?.since, cause });
-  if (service !== undefined && hold !== undefined) return waiting(`its service is to go, and stays for now: ${hold}`);
+  if (service !== undefined && hold !== undefined) return waiting(hold);
   if (failure?.kind === "permanent") {
     return failure.status === "conflict"
       ? { word: "Conflict", cause: failure.message }
@@ -50,7 +50,8 @@ export function versionState(
     case "refuse":
       return { word: "Refused", url, since: service?.since, cause: wish.reason };
     case "remove":
-      return service && { word: "Stopping", cause: wish.reason };
+      // That it could not be taken away is more than that it should.
+      return service && { word: "Stopping", cause: failure?.message ?? wish.reason };
     case "serve":
     case undefined:
       if (service !== undefined) return { word: service.state, url, since: service.since, cause: service.cause };

@@ -44,7 +44,7 @@ function setUp(): SetUp {
   const poll: SetUp["poll"] = (found = {}, meanwhile = () => undefined) => {
     const begun = states.begin();
     meanwhile();
-    states.polled(begun, { tagged: [], services: new Map(), held: [], ...found });
+    states.polled(begun, { tagged: [], services: new Map(), held: [], undecided: [], ...found });
   };
   return { states, failures, words, poll };
 }
@@ -60,7 +60,7 @@ describe("createVersionStates", () => {
     const begun = states.begin();
     states.serviceSeen(KEY, serviceIn("True"));
     expect(words).toEqual([]);
-    states.polled(begun, { tagged: [modelVersion()], services: new Map(), held: [] });
+    states.polled(begun, { tagged: [modelVersion()], services: new Map(), held: [], undecided: [] });
     // What the watch said is newer than the poll's list.
     expect(words).toEqual(["Ready"]);
     poll({ tagged: [modelVersion()], services: withService(serviceIn("True")) });
@@ -92,7 +92,41 @@ describe("createVersionStates", () => {
     poll({ tagged: [modelVersion()], services: withService(serviceIn("True")) }, () => {
       states.reconciled(KEY, outcome("deleted", modelVersion({ tags: new Map() })));
     });
-    expect(words).toEqual(["Ready", undefined]);
+    expect(words).toEqual(["Ready", "Stopping"]);
+    poll();
+    expect(words).toEqual(["Ready", "Stopping", undefined]);
+  });
+
+  it("shows a service that was deleted as long as it is there, whoever tells first that it is gone", () => {
+    const { states, words, poll } = setUp();
+    const { uid } = serviceIn("True");
+    const untagged = modelVersion({ tags: new Map() });
+    poll({ tagged: [modelVersion()], services: withService(serviceIn("True")) });
+    states.reconciled(KEY, { ...outcome("deleted", untagged), uid, reason: "no tag" });
+    expect(states.get(KEY)?.state).toMatchObject({ word: "Stopping", cause: "no tag" });
+    states.serviceGone(KEY, uid);
+    states.reconciled(KEY, outcome("unchanged", untagged));
+    expect(words).toEqual(["Ready", "Stopping", undefined]);
+
+    poll({ tagged: [modelVersion()], services: withService(serviceIn("True")) });
+    states.serviceGone(KEY, uid);
+    states.reconciled(KEY, { ...outcome("deleted", untagged), uid });
+    expect(words.slice(3)).toEqual(["Ready", undefined]);
+
+    poll({ tagged: [modelVersion()], services: withService(serviceIn("True")) });
+    states.reconciled(KEY, { ...outcome("deleted", untagged), uid });
+    states.reconciled(KEY, { ...outcome("created", modelVersion()), uid: "the next" });
+    expect(words.slice(5)).toEqual(["Ready", "Stopping", "Starting"]);
+  });
+
+  it("says at once why a service stays that a reconcile held", () => {
+    const { states, poll } = setUp();
+    poll({ tagged: [modelVersion()], services: withService(serviceIn("True")) });
+    states.reconciled(KEY, { ...outcome("held", modelVersion({ tags: new Map() })), reason: "the next poll decides" });
+    expect(states.get(KEY)?.state).toMatchObject({
+      word: "Waiting",
+      cause: "its service is to go, and stays for now: the next poll decides",
+    });
   });
 
   it("shows what failed, until it is over, and what is held", () => {
@@ -106,6 +140,14 @@ describe("createVersionStates", () => {
     poll({ services: withService(serviceIn("True")), held });
     poll({ services: withService(serviceIn("True")) });
     expect(words).toEqual(["Refused", "Starting", "Waiting", "Stopping"]);
+  });
+
+  it("says of a service that MLflow says nothing about why it stays", () => {
+    const { states, words, poll } = setUp();
+    poll({ services: withService(serviceIn("True")), undecided: [{ key: KEY, cause: "may not be read" }] });
+    expect(states.get(KEY)?.state).toMatchObject({ word: "Waiting", cause: "may not be read" });
+    poll({ services: withService(serviceIn("True")) });
+    expect(words).toEqual(["Waiting", "Stopping"]);
   });
 
   it("does not tell the same cause again when only a number in it is another", () => {

@@ -3,7 +3,7 @@ import type { ModelVersion } from "../mlflow/client";
 import { decide } from "../reconciliation/decision";
 import type { Failure } from "../reconciliation/failures";
 import { explainHold } from "../reconciliation/hold-reason";
-import type { HeldRemoval } from "../reconciliation/hold-reason";
+import type { HeldRemoval, UndecidedRemoval } from "../reconciliation/hold-reason";
 import type { Outcome } from "../reconciliation/reconciler";
 import { formatKey } from "../support/model-version-key";
 import type { ModelVersionKey } from "../support/model-version-key";
@@ -19,6 +19,7 @@ export interface PolledVersions {
   readonly tagged: readonly ModelVersion[];
   readonly services: ReadonlyMap<string, { readonly key: ModelVersionKey; readonly facts: ServiceFacts }>;
   readonly held: readonly HeldRemoval[];
+  readonly undecided: readonly UndecidedRemoval[];
 }
 
 /** A version as it is known now. */
@@ -83,6 +84,8 @@ interface Entry {
   wishFrom: number;
   service: ServiceFacts | undefined;
   serviceFrom: number;
+  /** The service that the watch saw go last. */
+  goneUid: string | undefined;
   hold: string | undefined;
   tags: ReadonlyMap<string, string> | undefined;
   tagsFrom: number;
@@ -91,6 +94,9 @@ interface Entry {
   isUnsettled: boolean;
   state: VersionState | undefined;
 }
+
+/** What a hold's reason is told after. */
+const STAYS = "its service is to go, and stays for now";
 
 const NOT_TAGGED: Wish = { kind: "remove", reason: "the model version is not tagged in MLflow" };
 
@@ -109,7 +115,7 @@ export function createVersionStates(options: VersionStatesOptions): VersionState
     const entry: Entry = {
       ...{ key: { model: key.model, version: key.version }, wish: undefined, service: undefined, hold: undefined },
       ...{ wishFrom: 0, serviceFrom: 0, tagsFrom: 0, tags: undefined, isUncertain: false },
-      ...{ isUnsettled: false, state: undefined },
+      ...{ isUnsettled: false, goneUid: undefined, state: undefined },
     };
     entries.set(id, entry);
     return entry;
@@ -162,7 +168,7 @@ export function createVersionStates(options: VersionStatesOptions): VersionState
       return ++moment;
     },
 
-    polled(begun, { tagged, services, held }) {
+    polled(begun, { tagged, services, held, undecided }) {
       isComplete = true;
       const found = new Set<string>();
       for (const version of tagged) {
@@ -171,7 +177,10 @@ export function createVersionStates(options: VersionStatesOptions): VersionState
         else learnWithoutTags(entryOf(version), version, begun);
       }
       for (const [, { key }] of services) entryOf(key);
-      const holds = new Map(held.map(({ key, reason }) => [formatKey(key), explainHold(reason)]));
+      const holds = new Map([
+        ...held.map(({ key, reason }): [string, string] => [formatKey(key), `${STAYS}: ${explainHold(reason)}`]),
+        ...undecided.map(({ key, cause }): [string, string] => [formatKey(key), cause]),
+      ]);
       for (const [id, entry] of entries) {
         if (!found.has(id) && entry.wishFrom < begun) entry.wish = NOT_TAGGED;
         place(entry, services.get(id)?.facts, begun);
@@ -207,6 +216,7 @@ export function createVersionStates(options: VersionStatesOptions): VersionState
 
     serviceGone: (key, uid) => {
       heard(key, (entry, now) => {
+        entry.goneUid = uid;
         // Another one may have been made since.
         if (entry.service !== undefined && entry.service.uid !== uid) return;
         place(entry, undefined, now);
@@ -214,11 +224,16 @@ export function createVersionStates(options: VersionStatesOptions): VersionState
       });
     },
 
-    reconciled: (key, { action, version }) => {
+    reconciled: (key, outcome) => {
+      const { action, version, reason = "" } = outcome;
       heard(key, (entry, now) => {
         learn(entry, version, now);
-        if (action === "deleted") place(entry, undefined, now);
-        if (action !== "held") entry.hold = undefined;
+        const { service, goneUid } = entry;
+        // The answer to a Delete may come after the word of the watch that the service is gone.
+        if (action === "deleted" && outcome.uid !== goneUid) place(entry, leaving(outcome), now);
+        // Another one than the one that is known was in nobody's way any more.
+        if (action === "created" && service?.uid !== outcome.uid) place(entry, undefined, now);
+        entry.hold = action === "held" ? (entry.hold ?? `${STAYS}: ${reason}`) : undefined;
         entry.isUnsettled = false;
       });
     },
@@ -260,6 +275,11 @@ export function createVersionStates(options: VersionStatesOptions): VersionState
 function wishOf(version: ModelVersion | undefined, deployTagKey: string): Wish {
   const decision = decide(version, deployTagKey);
   return decision.kind === "serve" ? { kind: "serve" } : decision;
+}
+
+/** A service of which the API server has taken the Delete: its owners' finalizers may keep it for a while. */
+function leaving({ inferenceService: name, uid = "", reason: cause }: Outcome): ServiceFacts {
+  return { name, uid, state: "Stopping", since: Date.now(), cause, management: "managed", urls: undefined };
 }
 
 /** Whether two states are told alike: what differs each time that the same is said does not count. */

@@ -49,6 +49,16 @@ async function untilPolled(poll: () => Promise<void>, holds: () => Promise<void>
 const warnings = ({ logged }: RunningListener): string[] =>
   logged.filter(({ level }) => level === "warn").map(({ message }) => message);
 
+interface ListedService {
+  readonly status: string;
+  readonly message?: string;
+}
+
+async function listed({ url }: RunningListener): Promise<readonly ListedService[]> {
+  const { services } = (await (await fetch(`${url}/services`)).json()) as { services: readonly ListedService[] };
+  return services;
+}
+
 /** What the module's account may do, and what comes of it; docs/status.md has the table. */
 const RIGHTS = [
   { permission: "NO_PERMISSIONS", while: undefined, after: undefined, warns: undefined },
@@ -154,5 +164,17 @@ describe("The status tags in MLflow", () => {
       const told = warnings(running).filter(text => text.includes(key.model));
       expect(told).toEqual(warns === undefined ? [] : [expect.stringContaining(warns)]);
     }
+    const running = await setUp({}, { mlflowTrackingUri: mlflow.readerUri });
+    const lost = await administered.register(uniqueModel("lost"), "s3://models/any", { [running.tag]: "true" });
+    await mlflow.grantReading("registered_model", lost.model);
+    await running.poll();
+    await mlflow.revokeReading("registered_model", lost.model);
+    await running.poll();
+    expect(await listed(running)).toMatchObject([
+      {
+        status: "Waiting",
+        message: expect.stringMatching(/user read the version \(403\).*give the user READ/) as string,
+      },
+    ]);
   });
 });

@@ -5,7 +5,8 @@ import { createIsForeign } from "../../../capabilities/reconciliation/ownership"
 import { createReconciler } from "../../../capabilities/reconciliation/reconciler";
 import type { Reconciler } from "../../../capabilities/reconciliation/reconciler";
 import { createRemovals } from "../../../capabilities/reconciliation/removals";
-import type { RemovalLimits, Removals } from "../../../capabilities/reconciliation/removals";
+import type { RemovalLimits } from "../../../capabilities/reconciliation/removal-limits";
+import type { Removals } from "../../../capabilities/reconciliation/removals";
 import { createSiblingSearch } from "../../../capabilities/reconciliation/successors";
 import { fakeCluster } from "./fake-cluster";
 import type { FakeCluster } from "./fake-cluster";
