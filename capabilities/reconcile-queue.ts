@@ -64,9 +64,7 @@ export function createReconcileQueue(options: ReconcileQueueOptions): ReconcileQ
     const { cause } = wake;
     const { action, inferenceService } = outcome;
     const id = formatKey(key);
-    if (cause !== "delivery" && disagreements.isTold(id)) {
-      log.debug({ ...key, inference_service: inferenceService, action }, "InferenceService put right once more");
-    } else reporter.done(key, outcome, wake);
+    reporter.done(key, outcome, wake, cause !== "delivery" && disagreements.isTold(id));
     const isCorrection = (action === "created" || action === "updated") && cause !== "delivery";
     if (isCorrection && disagreements.corrected(id, cause === "watch")) {
       reporter.disputed(key, outcome, DISAGREEMENTS.tellAfter, disputedIn(inferenceService));

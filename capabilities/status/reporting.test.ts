@@ -121,6 +121,20 @@ describe("createReporter", () => {
     expect(events).toEqual([]);
   });
 
+  it("forgets a failure that is over also where others change the service again and again", () => {
+    const { log, lines } = recordingLog();
+    const events: RecordedEvent[] = [];
+    const reporter = createReporter("models", event => events.push(event), log);
+    reporter.failed(KEY, new RefusedError("dbfs: cannot be read"));
+    reporter.done(KEY, outcome("updated"), POLL, true);
+    expect(reporter.failureOf(KEY)).toBeUndefined();
+    expect(lines.slice(1).map(({ level, message }) => `${level} ${message}`)).toEqual([
+      "info Model version is served again",
+      "debug InferenceService put right once more",
+    ]);
+    expect(events).toHaveLength(1);
+  });
+
   it("survives a version that cannot even have a name", () => {
     const { events } = report(({ failed }) => {
       failed({ model: "iris", version: "latest" }, new RefusedError("no number"));

@@ -15,8 +15,11 @@ import { createFailureMemory } from "./failure-memory";
 export interface Reporter extends FailureReporter {
   /** Why the last reconcile of a version failed, when it did. */
   readonly failureOf: (key: ModelVersionKey) => Failure | undefined;
-  /** @param wake what it was done for */
-  readonly done: (key: ModelVersionKey, outcome: Outcome, wake: Wake) => void;
+  /**
+   * @param wake what it was done for
+   * @param isRepeated it was told that others change this service again and again: one more correction is no news
+   */
+  readonly done: (key: ModelVersionKey, outcome: Outcome, wake: Wake, isRepeated?: boolean) => void;
   /** One was put right so many times, and each time others changed it again: these fields, as far as it can be seen. */
   readonly disputed: (
     key: ModelVersionKey,
@@ -49,7 +52,7 @@ export function createReporter(namespace: string, record: EventRecorder, log: Lo
   let lastSummary = "";
   return {
     failureOf: key => memory.failureOf(formatKey(key)),
-    done(key, { action, inferenceService, reason, uid }, { cause, deliveryId }) {
+    done(key, { action, inferenceService, reason, uid }, { cause, deliveryId }, isRepeated = false) {
       const ended = memory.succeeded(formatKey(key));
       if (ended !== undefined) {
         const about = { model: key.model, version: key.version, inference_service: inferenceService };
@@ -59,6 +62,10 @@ export function createReporter(namespace: string, record: EventRecorder, log: Lo
       }
       if (action !== "created" && action !== "updated" && action !== "deleted") return;
       const about = { model: key.model, version: key.version, inference_service: inferenceService, action };
+      if (isRepeated) {
+        log.debug(about, "InferenceService put right once more");
+        return;
+      }
       const by = { change: action, by: cause, ...(deliveryId === undefined ? {} : { delivery_id: deliveryId }) };
       log.info({ ...about, ...by, ...(reason === undefined ? {} : { reason }) }, `InferenceService ${action}`);
       const { reason: word, verb } = CHANGES[action];
