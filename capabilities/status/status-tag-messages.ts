@@ -15,36 +15,51 @@ export interface Unwritten {
   readonly contested: readonly string[];
 }
 
+/** One of the things that keep status tags from being as they should. */
+export interface TagProblem {
+  /** The same as long as it is the same thing, of however many models or versions. */
+  readonly kind: keyof Unwritten;
+  /** Cause and cure. */
+  readonly message: string;
+}
+
+/** What is said when a thing keeps no status tags any more. */
+export const PROBLEM_IS_OVER: Readonly<Record<TagProblem["kind"], string>> = {
+  denied: "MLflow denies this module's user no status tags any more",
+  overwritten: "No status tags have to be overwritten instead of deleted any more",
+  foreign: "No version has a tag any more that this module did not write and needs",
+  contested: "Nobody else changes status tags any more",
+};
+
 /** A sentence for each thing, with cause and cure. */
-export function describeUnwritten(found: Unwritten, keys: StatusTagKeys): string[] {
+export function describeUnwritten(found: Unwritten, keys: StatusTagKeys): TagProblem[] {
   const { denied, overwritten, foreign, contested } = found;
-  const messages: string[] = [];
-  if (denied.length > 0) {
-    messages.push(
-      `MLflow does not let this module's user set tags of versions of ${namesOf(denied, "model")} (403), so nothing there says ` +
-        "how they are served; serving goes on: give the user EDIT, better MANAGE, on the registered models, or set " +
-        "MLFLOW_KSERVE_STATUS_TAGS=false",
-    );
-  }
-  if (overwritten.length > 0) {
-    messages.push(
-      `MLflow does not let this module's user delete tags of versions of ${namesOf(overwritten, "model")} (403), so that what is ` +
-        `over is overwritten (${keys.state}=Stopped): give the user MANAGE on the registered models`,
-    );
-  }
-  if (foreign.length > 0) {
-    messages.push(
-      `${namesOf(foreign, "version")} already have a tag ${keys.state}, ${keys.url} or ${keys.cause} that this module did not ` +
-        "write, and it is left as it is: delete it, or choose another prefix with MLFLOW_KSERVE_STATUS_TAG_PREFIX",
-    );
-  }
-  if (contested.length > 0) {
-    messages.push(
-      `somebody else changes the tag ${keys.state} of ${namesOf(contested, "version")} again and again, so it is left to them: ` +
-        "where two installations serve from one MLflow, give each a prefix of its own with MLFLOW_KSERVE_STATUS_TAG_PREFIX",
-    );
-  }
-  return messages;
+  const problems: TagProblem[] = [];
+  const tell = (kind: TagProblem["kind"], message: string): void => {
+    if (found[kind].length > 0) problems.push({ kind, message });
+  };
+  tell(
+    "denied",
+    `MLflow does not let this module's user set tags of versions of ${namesOf(denied, "model")} (403), so nothing there says ` +
+      "how they are served; serving goes on: give the user EDIT, better MANAGE, on the registered models, or set " +
+      "MLFLOW_KSERVE_STATUS_TAGS=false",
+  );
+  tell(
+    "overwritten",
+    `MLflow does not let this module's user delete tags of versions of ${namesOf(overwritten, "model")} (403), so that what is ` +
+      `over is overwritten (${keys.state}=Stopped): give the user MANAGE on the registered models`,
+  );
+  tell(
+    "foreign",
+    `${namesOf(foreign, "version")} already have a tag ${keys.state}, ${keys.url} or ${keys.cause} that this module did not ` +
+      "write, and it is left as it is: delete it, or choose another prefix with MLFLOW_KSERVE_STATUS_TAG_PREFIX",
+  );
+  tell(
+    "contested",
+    `somebody else changes the tag ${keys.state} of ${namesOf(contested, "version")} again and again, so it is left to them: ` +
+      "where two installations serve from one MLflow, give each a prefix of its own with MLFLOW_KSERVE_STATUS_TAG_PREFIX",
+  );
+  return problems;
 }
 
 function namesOf(names: readonly string[], what: string): string {

@@ -24,6 +24,8 @@ interface SetUp {
   /** The last poll's search did not show the tags of this version. */
   readonly hide: (key: ModelVersionKey) => void;
   readonly messages: string[];
+  /** What was said to be over. */
+  readonly overs: string[];
   readonly clock: { now: number };
   /** Calls of MLflow at the same time: now, and at the most. */
   readonly atOnce: { now: number; most: number };
@@ -83,15 +85,14 @@ function setUp(fail: (call: string) => MlflowError | undefined = () => undefined
     ...{ keys: KEYS, isEnabled: true, log, now: () => clock.now },
     ...{ onWrite: () => undefined, onUnwritten: () => undefined },
   });
-  const messages = {
-    get list() {
-      return lines.filter(({ level }) => level === "warn").map(({ message }) => message);
-    },
-  };
+  const at = (wanted: string): string[] => lines.filter(({ level }) => level === wanted).map(({ message }) => message);
   return {
     ...{ writer, stored, calls, clock, atOnce },
     get messages() {
-      return messages.list;
+      return at("warn");
+    },
+    get overs() {
+      return at("info");
     },
     hide: key => hidden.add(formatKey(key)),
     put: (key, state) => known.set(formatKey(key), { key, state }),
@@ -140,6 +141,55 @@ describe("createStatusTagWriter", () => {
     await writer.idle();
     expect(calls).toHaveLength(2);
     expect(setup.messages).toHaveLength(1);
+  });
+
+  it("says of each kind of problem once that it is there, of however many, and once that it is over", async () => {
+    const isDenied = { now: true };
+    const setup = setUp(() => (isDenied.now ? denial() : undefined));
+    const { writer, put, stored, clock } = setup;
+    const poll = async (): Promise<void> => {
+      clock.now += 600_000;
+      writer.polled();
+      await writer.idle();
+    };
+    for (let model = 1; model <= 3; model++) {
+      put({ model: `model ${model}`, version: "1" }, { word: "Ready" });
+      await poll();
+    }
+    await poll();
+    stored.set(formatKey(KEY), new Map([["serving", "by hand"]]));
+    put(KEY, { word: "Ready" });
+    await poll();
+    expect(setup.messages).toEqual([
+      expect.stringContaining("of 1 model (model 1)"),
+      expect.stringContaining("1 version"),
+    ]);
+    expect(writer.concerns()[0]).toContain("of 3 models");
+    isDenied.now = false;
+    await poll();
+    await poll();
+    expect(setup.overs).toEqual([expect.stringContaining("denies this module's user no status tags any more")]);
+    stored.delete(formatKey(KEY));
+    await poll();
+    expect([setup.messages.length, setup.overs.length]).toEqual([2, 2]);
+  });
+
+  it("remembers no failure of a version that is gone, or has nothing to be written any more", async () => {
+    const isDown = { now: true };
+    const error = new MlflowError("unexpected", "database is locked", undefined, { facts: { status: 500 } });
+    const { writer, calls, put } = setUp(() => (isDown.now ? error : undefined));
+    const other = { model: "iris", version: "4" };
+    put(KEY, { word: "Ready" });
+    writer.polled();
+    await writer.idle();
+    put(KEY, undefined);
+    writer.polled();
+    isDown.now = false;
+    put(KEY, { word: "Ready" });
+    put(other, { word: "Ready" });
+    writer.polled();
+    await writer.idle();
+    expect(calls.slice(1)).toEqual([`${formatKey(KEY)} serving=Ready`, `${formatKey(other)} serving=Ready`]);
   });
 
   it("leaves the rest to the next poll when MLflow does not answer", async () => {

@@ -8,7 +8,8 @@ import { BoundedCache } from "../support/bounded-cache";
 import { formatKey } from "../support/model-version-key";
 import type { ModelVersionKey } from "../support/model-version-key";
 import type { VersionState } from "./published";
-import { describeUnwritten } from "./status-tag-messages";
+import { describeUnwritten, PROBLEM_IS_OVER } from "./status-tag-messages";
+import type { TagProblem } from "./status-tag-messages";
 import { planStatusTags } from "./status-tags";
 import type { StatusTagKeys, TagChange } from "./status-tags";
 import type { KnownVersion, VersionStates } from "./version-states";
@@ -83,7 +84,7 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
   let working: Promise<void> | undefined;
   let timer: NodeJS.Timeout | undefined;
   let isStopped = false;
-  let concerns: readonly string[] = [];
+  let problems: readonly TagProblem[] = [];
 
   const mayTry = (right: "set" | "delete", model: string): boolean => (denied[right].get(model) ?? 0) <= now();
 
@@ -219,6 +220,15 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
     return contests >= CONTESTS;
   };
 
+  /** How many models or versions it is about is no news: that changes while they are gone through. */
+  const tell = (found: readonly TagProblem[]): void => {
+    const isIn = (list: readonly TagProblem[], kind: TagProblem["kind"]): boolean =>
+      list.some(one => one.kind === kind);
+    for (const { kind, message } of found) if (!isIn(problems, kind)) log.warn({}, message);
+    for (const { kind } of problems) if (!isIn(found, kind)) log.info({}, PROBLEM_IS_OVER[kind]);
+    problems = found;
+  };
+
   return {
     changed(key) {
       if (isEnabled && mayTry("set", key.model)) enqueue(key);
@@ -248,21 +258,19 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
         }
       }
       const hasFailed = (key: ModelVersionKey): boolean => failed.has(formatKey(key));
+      // Of what need not be written any more, or is gone, nothing is remembered.
+      const remaining = new Set(outdated.filter(hasFailed).map(formatKey));
+      for (const id of failed) if (!remaining.has(id)) failed.delete(id);
       for (const key of outdated) if (!hasFailed(key)) enqueue(key);
       for (const key of outdated) if (hasFailed(key)) enqueue(key);
       for (const right of [denied.set, denied.delete])
         for (const model of right.keys()) if (!models.has(model)) right.delete(model);
       const found = { denied: [...denied.set.keys()], overwritten: [...denied.delete.keys()], foreign, contested };
       options.onUnwritten({ denied: denied.set.size, foreign: foreign.length, contested: contested.length });
-      const messages = describeUnwritten(found, keys);
-      const isNews = JSON.stringify(messages) !== JSON.stringify(concerns);
-      concerns = messages;
-      if (!isNews) return;
-      for (const message of messages) log.warn({}, message);
-      if (messages.length === 0) log.info({}, "All status tags can be written to MLflow");
+      tell(describeUnwritten(found, keys));
     },
 
-    concerns: () => concerns,
+    concerns: () => problems.map(({ message }) => message),
 
     async idle() {
       await new Promise(resolve => setImmediate(resolve));
