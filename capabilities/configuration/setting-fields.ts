@@ -1,5 +1,6 @@
 import { MINIMUM_SECRET_LENGTH } from "./rotating-secret";
 import * as z from "zod";
+import { DEFAULT_STATUS_TAG_PREFIX } from "../status/status-tags";
 import {
   alias,
   dnsLabel,
@@ -183,7 +184,7 @@ export const settingsSchema = z.object({
       error:
         "must be 1 to 100 letters, digits, underscores, dots, dashes and spaces, and begin with one of the first three",
     })
-    .prefault("serving")
+    .prefault(DEFAULT_STATUS_TAG_PREFIX)
     .meta({
       description:
         "Key of the tag with the state, and what the keys of the others begin with. Each installation that serves from one MLflow needs one of its own.",

@@ -4,6 +4,9 @@ import { STATE_WORDS } from "./published";
 /** Characters that a tag's value has at the most: as many as every release of MLflow takes. */
 const MAXIMUM_VALUE_LENGTH = 5_000;
 
+/** The setting STATUS_TAG_PREFIX when nobody sets it: any other installation may have it. */
+export const DEFAULT_STATUS_TAG_PREFIX = "serving";
+
 /** What stands in the tag of a version that has no state any more, where tags may not be deleted. */
 export const STOPPED = "Stopped";
 
