@@ -231,14 +231,13 @@ export function createListener(options: ListenerOptions): Listener {
     removals,
     reporter,
     deployTagKey,
-    startLimit,
   };
   const {
     poll,
     start: startPolling,
     stop: stopPolling,
   } = createPolling({
-    resync: () => publishing.during(() => resync({ ...comparison, rollout })),
+    resync: () => publishing.during(onFound => resync({ ...comparison, rollout, onFound })),
     onResynced(resynced, at) {
       lastSuccessfulPoll = at;
       metrics.pollSucceeded(at);

@@ -3,7 +3,7 @@ import { fakeCluster } from "../../test/support/unit/fake-cluster";
 import type { FakeCluster } from "../../test/support/unit/fake-cluster";
 import { fakeMlflow } from "../../test/support/unit/fake-mlflow";
 import type { FakeMlflow } from "../../test/support/unit/fake-mlflow";
-import { liveService, modelVersion, START_LIMIT } from "../../test/support/unit/objects";
+import { liveService, modelVersion } from "../../test/support/unit/objects";
 import { LIMITS, reconcilerBetween } from "../../test/support/unit/reconciling";
 import { rejectionOf } from "../../test/support/unit/outcomes";
 import { KubernetesError } from "../kubernetes/api-server";
@@ -30,6 +30,8 @@ interface Setup {
   readonly failed: readonly string[];
   /** For each poll that came to its end, the keys that it found different. */
   readonly open: readonly string[][];
+  /** Services that were told of. */
+  readonly told: readonly string[];
   readonly poll: () => Promise<ResyncReport>;
 }
 
@@ -47,6 +49,7 @@ function setUp(
   const reconciled: string[] = [];
   const failed: string[] = [];
   const open: string[][] = [];
+  const told: string[] = [];
   const poll = async (): Promise<ResyncReport> => {
     const { report, namesakes } = await resync({
       mlflow,
@@ -63,13 +66,13 @@ function setUp(
         pollEnded: keys => open.push(keys.map(({ model, version }) => `${model} ${version}`)),
       },
       deployTagKey: "deploy",
-      startLimit: START_LIMIT,
+      onFound: key => told.push(`${key.model} ${key.version}`),
     });
     found.push(...namesakes);
     clock.now += LIMITS.hold;
     return report;
   };
-  return { mlflow, cluster, namesakes: found, reconciled, failed, open, poll };
+  return { mlflow, cluster, namesakes: found, reconciled, failed, open, told, poll };
 }
 
 const NOTHING_DONE = { created: 0, updated: 0, deleted: 0, failed: 0, held: 0, outdated: 0 };
@@ -94,6 +97,13 @@ describe("resync", () => {
     mlflow.put(modelVersion({ tags: new Map([["deploy", "false"]]) }));
     expect(await poll()).toEqual({ ...NOTHING_DONE, tagged: 1, managed: 3, deleted: 2 });
     expect([...cluster.objects.keys()]).toEqual(["mlflow-rose-v3"]);
+  });
+
+  it("tells of each service of a version, tagged or not", async () => {
+    const { mlflow, told, poll } = setUp([liveService(IRIS), liveService(WINE)]);
+    mlflow.put(IRIS);
+    await poll();
+    expect(told).toEqual(["iris 3", "wine 1"]);
   });
 
   it("repairs what somebody changed", async () => {

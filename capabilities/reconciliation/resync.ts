@@ -1,8 +1,6 @@
 import { hasLostAnnotations, identityLabels, keyOf, MODEL_LABEL, serves, VERSION_LABEL } from "../kserve/identity";
 import type { InferenceServices } from "../kserve/inference-services";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
-import { factsOf } from "../kserve/service-facts";
-import type { ServiceFacts } from "../kserve/service-facts";
 import { managementOf } from "../kserve/management";
 import { possibleServiceName } from "../kserve/names";
 import type { MlflowReader, ModelVersion } from "../mlflow/client";
@@ -32,9 +30,11 @@ export interface ResyncOptions {
   readonly rollout: TemplateRollout;
   readonly reporter: FailureReporter;
   readonly deployTagKey: string;
-  /** Milliseconds that a service may take to become Ready. */
-  readonly startLimit: number;
+  /** Told of each service of a version; of thousands, nobody keeps the whole. */
+  readonly onFound?: OnFound | undefined;
 }
+
+export type OnFound = (key: ModelVersionKey, live: LiveInferenceService) => void;
 
 /** What one resync found and did. */
 export interface ResyncReport {
@@ -74,9 +74,7 @@ export interface Namesake {
 
 /** A report, with what it only counts. */
 export interface Resynced {
-  /** The tagged versions, and the services that were found of any versions, by {@link formatKey}. */
   readonly tagged: readonly ModelVersion[];
-  readonly services: ReadonlyMap<string, { readonly key: ModelVersionKey; readonly facts: ServiceFacts }>;
   readonly going: readonly Deletion[];
   readonly namesakes: readonly Namesake[];
   readonly report: ResyncReport;
@@ -124,13 +122,13 @@ export async function resync(options: ResyncOptions): Promise<Resynced> {
     ...found.outdated.map(({ key }) => key),
     ...found.unwanted.map(({ key }) => key),
   ]);
-  const { tagged, managed, services, going, namesakes } = found;
+  const { tagged, managed, going, namesakes } = found;
   const report = { tagged: tagged.length, managed, ...counts, held: held.length, outdated: state.outdated };
   const review = { heldRemovals: held, undecidedRemovals: undecided };
-  return { tagged, services, report, ...review, rollout: state, going, namesakes };
+  return { tagged, report, ...review, rollout: state, going, namesakes };
 }
 
-interface Differences extends Pick<ResyncReport, "managed">, Pick<Resynced, "tagged" | "services"> {
+interface Differences extends Pick<ResyncReport, "managed">, Pick<Resynced, "tagged"> {
   /** Our services that are not on their way out nor left to a person. */
   readonly size: number;
   /** Tagged versions whose service is missing or another one. */
@@ -160,7 +158,7 @@ async function differences({
   removals,
   rollout,
   deployTagKey,
-  startLimit,
+  onFound = () => undefined,
 }: Omit<ResyncOptions, "reconcile" | "reporter">): Promise<Differences> {
   const tagged = new Map((await mlflow.searchTagged(deployTagKey)).map(version => [formatKey(version), version]));
   const settled = new Set<string>();
@@ -172,7 +170,6 @@ async function differences({
   const notReady: UnfinishedService[] = [];
   const going: Deletion[] = [];
   const namesakes: Namesake[] = [];
-  const found = new Map<string, { key: ModelVersionKey; facts: ServiceFacts }>();
   let managed = 0;
   let size = 0;
 
@@ -202,7 +199,7 @@ async function differences({
       const isGoing = live.metadata.deletionTimestamp !== undefined;
       if (!isGoing && management === "managed") size++;
       const id = formatKey(key);
-      found.set(id, { key, facts: factsOf(live, startLimit) });
+      onFound(key, live);
       const version = tagged.get(id);
       if (version === undefined) {
         if (isGoing) going.push(deletionOf(live, false));
@@ -239,7 +236,7 @@ async function differences({
   const wanted = (): Successor[] =>
     [...tagged].filter(([id]) => !notAllowed.has(id)).map(([id, version]) => ({ version, service: readiness.get(id) }));
   const lists = { different, outdated, unfinished: notReady, unwanted, handsOff, going, namesakes };
-  return { tagged: [...tagged.values()], services: found, managed, size, ...lists, wanted };
+  return { tagged: [...tagged.values()], managed, size, ...lists, wanted };
 }
 
 function deletionOf({ metadata: { name, finalizers } }: LiveInferenceService, isTagged: boolean): Deletion {

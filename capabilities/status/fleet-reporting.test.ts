@@ -17,7 +17,6 @@ function resynced(found: Partial<Resynced>, managed = 0): Resynced {
   const counts = { created: 0, updated: 0, deleted: 0, held: 0, outdated: 0, failed: 0 };
   return {
     tagged: [],
-    services: new Map(),
     report: { tagged: 0, managed, ...counts },
     heldRemovals: [],
     undecidedRemovals: [],

@@ -7,33 +7,30 @@ import type { ServiceFacts } from "../kserve/service-facts";
 import type { ApiServer } from "../kubernetes/api-server";
 import type { MlflowReader } from "../mlflow/client";
 import type { VersionTags } from "../mlflow/version-tags";
-import { messageOf } from "../observability/logging";
 import type { Log } from "../observability/logging";
 import type { Metrics } from "../observability/metrics";
 import type { Wake } from "../reconciliation/cause";
 import type { Failure } from "../reconciliation/failures";
 import type { Outcome } from "../reconciliation/reconciler";
-import type { Resynced } from "../reconciliation/resync";
+import type { OnFound, Resynced } from "../reconciliation/resync";
 import type { ModelVersionKey } from "../support/model-version-key";
 import { BoundedCache } from "../support/bounded-cache";
 import { formatKey } from "../support/model-version-key";
 import { describeHeld, describeRollout } from "./fleet-messages";
+import { createLeftBehindSearch } from "./left-behind";
 import type { ModuleFacts } from "./module-view";
 import type { StateChange, VersionState } from "./published";
 import { createPublishedVersions } from "./published-versions";
 import type { PublishedVersions } from "./published-versions";
 import { servingUrl } from "./serving-url";
-import { areOwn, statusTagKeys } from "./status-tags";
+import { statusTagKeys } from "./status-tags";
 import { createStatusTagWriter } from "./status-tag-writer";
 import { createVersionStates } from "./version-states";
-import type { KnownVersion, VersionChange } from "./version-states";
+import type { FoundService, KnownVersion, VersionChange } from "./version-states";
 import { versionState } from "./version-state";
 
 /** Polls from one search for tags that were left behind to the next: a process may have ended before it took them away. */
 const SEARCH_EVERY = 10;
-
-/** As the setting STATUS_TAG_PREFIX has it when nobody sets it: every installation may have it. */
-const DEFAULT_PREFIX = "serving";
 
 /** Changes that are kept for the page. */
 const HISTORY = 2_000;
@@ -65,7 +62,7 @@ export interface Publishing {
   /** Reads what the addresses depend on. Never rejects. */
   readonly start: () => Promise<void>;
   /** Follows one poll. @throws what the poll throws */
-  readonly during: (resync: () => Promise<Resynced>) => Promise<Resynced>;
+  readonly during: (resync: (onFound: OnFound) => Promise<Resynced>) => Promise<Resynced>;
   /** The watch saw a service, or that it is gone. */
   readonly serviceSeen: (key: ModelVersionKey, live: LiveInferenceService) => void;
   readonly serviceGone: (key: ModelVersionKey, uid: string) => void;
@@ -132,26 +129,10 @@ export function createPublishing(options: PublishingOptions): Publishing {
     onUnwritten: metrics.unwrittenStatusTags,
   });
 
-  /**
-   * Another installation's version, as its own tag `deploy…` tells: what stands there is that one's, unless this one was given
-   * a prefix of its own.
-   */
-  const isServedByOthers = (tags: ReadonlyMap<string, string>): boolean =>
-    options.statusTagPrefix === DEFAULT_PREFIX &&
-    [...tags].some(([key, value]) => key !== deployTagKey && /^deploy/i.test(key) && value.toLowerCase() === "true");
-
-  /** Finds versions whose tags say something although there is nothing to say. */
-  const searchLeftBehind = async (begun: number): Promise<void> => {
-    try {
-      const found = await mlflow.searchWithTag(tagKeys.state);
-      states.found(
-        begun,
-        found.filter(({ tags }) => areOwn(tags, tagKeys) && !isServedByOthers(tags)),
-      );
-    } catch (error) {
-      log.debug({ cause: messageOf(error) }, "MLflow could not be searched for status tags that were left behind");
-    }
-  };
+  const searchLeftBehind = createLeftBehindSearch({
+    ...{ mlflow, deployTagKey, tagKeys, log },
+    isKnown: key => states.get(key) !== undefined,
+  });
 
   const start = async (): Promise<void> => {
     if (options.servingUrl === "auto") await addresses.start();
@@ -161,11 +142,14 @@ export function createPublishing(options: PublishingOptions): Publishing {
     start,
     async during(resync) {
       const begun = states.begin();
-      const resynced = await resync();
-      if (polls % SEARCH_EVERY === 0) await searchLeftBehind(begun);
+      const services = new Map<string, FoundService>();
+      const resynced = await resync((key, live) => {
+        services.set(formatKey(key), { key, facts: factsOf(live, startLimit) });
+      });
       await start();
-      const { tagged, services, heldRemovals: held, undecidedRemovals: undecided } = resynced;
+      const { tagged, heldRemovals: held, undecidedRemovals: undecided } = resynced;
       states.polled(begun, { tagged, services, held, undecided });
+      if (polls % SEARCH_EVERY === 0) states.found(begun, await searchLeftBehind());
       polls++;
       writer.polled();
       const { heldRemovals, report, rollout } = resynced;

@@ -170,6 +170,17 @@ describe("createVersionStates", () => {
     expect(states.get(KEY)?.tags).toEqual(new Map());
   });
 
+  it("has the tags read that a search found, where it does not tell them", () => {
+    const { states, poll } = setUp();
+    const bare = modelVersion({ tags: new Map() });
+    poll({ tagged: [bare] });
+    states.found(1, [bare, { ...bare, model: "unknown" }]);
+    expect([...states.all()]).toMatchObject([{ key: KEY, isUncertain: true }]);
+    states.read(KEY, modelVersion());
+    states.found(1, [bare]);
+    expect(states.get(KEY)).toMatchObject({ isUncertain: false });
+  });
+
   it("keeps a version without a state whose tags are in doubt, until they have been read", () => {
     const { states, poll } = setUp();
     poll({ tagged: [modelVersion()] });

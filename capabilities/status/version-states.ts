@@ -14,10 +14,16 @@ import type { StatusTagKeys, TagChange } from "./status-tags";
 import { versionState } from "./version-state";
 import type { VersionFacts, Wish } from "./version-state";
 
+/** A service that a poll found. */
+export interface FoundService {
+  readonly key: ModelVersionKey;
+  readonly facts: ServiceFacts;
+}
+
 /** What one poll found, by {@link formatKey} where it is a map. */
 export interface PolledVersions {
   readonly tagged: readonly ModelVersion[];
-  readonly services: ReadonlyMap<string, { readonly key: ModelVersionKey; readonly facts: ServiceFacts }>;
+  readonly services: ReadonlyMap<string, FoundService>;
   readonly held: readonly HeldRemoval[];
   readonly undecided: readonly UndecidedRemoval[];
 }
@@ -29,7 +35,7 @@ export interface KnownVersion {
   readonly service: ServiceFacts | undefined;
   /** Its status tags in MLflow; undefined as long as they have not been read. */
   readonly tags: ReadonlyMap<string, string> | undefined;
-  /** A write got no answer, so that MLflow may have done it: its tags have to be read, whatever its state. */
+  /** It may have tags that nobody has read, as after a write that got no answer: they have to be, whatever its state. */
   readonly isUncertain: boolean;
 }
 
@@ -48,7 +54,7 @@ export interface VersionStates {
   /** A poll begins; what is heard from now on is newer than what it will find. @returns what {@link polled} wants */
   readonly begin: () => number;
   readonly polled: (begun: number, found: PolledVersions) => void;
-  /** Versions that a search has found that began at `begun`. */
+  /** Versions with status tags that a search has found that began at `begun`. Without tags, it left them out. */
   readonly found: (begun: number, versions: readonly ModelVersion[]) => void;
   /** MLflow was asked about this very version; undefined when it says that there is none. */
   readonly read: (key: ModelVersionKey, version: ModelVersion | undefined) => void;
@@ -195,7 +201,11 @@ export function createVersionStates(options: VersionStatesOptions): VersionState
 
     found(begun, versions) {
       for (const version of versions) {
-        if (version.tags.size === 0) continue;
+        if (version.tags.size === 0) {
+          const known = entries.get(formatKey(version));
+          if (known !== undefined) known.isUncertain ||= known.tags === undefined;
+          continue;
+        }
         const entry = entryOf(version);
         learn(entry, version, begun);
         evaluate(entry);
