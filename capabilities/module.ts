@@ -42,6 +42,7 @@ import { createReconciler } from "./reconciliation/reconciler";
 import type { Outcome } from "./reconciliation/reconciler";
 import { createReconcileQueue } from "./reconcile-queue";
 import { createElsewhereReporter } from "./status/elsewhere-reporting";
+import { withStateWords } from "./status/event-states";
 import { createFleetReporter, fleetCounts } from "./status/fleet-reporting";
 import { createPageSource } from "./status/page-source";
 import { createPublishing } from "./status/publishing";
@@ -165,7 +166,7 @@ export function createListener(options: ListenerOptions): Listener {
     dryRun: settings.ROLLOUT_DRY_RUN,
   };
   const rollout = createTemplateRollout(rolloutOptions);
-  const record = createEventRecorder(apiServer, namespace, log);
+  const record = withStateWords(createEventRecorder(apiServer, namespace, log));
   const reporter = createReporter(namespace, record, log);
   const publishing = createPublishing({
     apiServer,

@@ -43,7 +43,8 @@ describe("versionState", () => {
       { service: READY, failure: failure({}) },
       { word: "Refused", url: URL, cause: "cause and cure" },
     ],
-    ["one whose name is taken", { failure: failure({ status: "conflict" }) }, { word: "Conflict" }],
+    ["one that admission refuses", { failure: failure({ event: "RejectedByAdmission" }) }, { word: "Refused" }],
+    ["one whose name is taken", { failure: failure({ status: "conflict", event: "NameTaken" }) }, { word: "Conflict" }],
     ["one that waits for a deletion", { failure: failure({ kind: "waiting" }) }, { word: "Waiting" }],
     ["one that a person has paused", { service: PAUSED }, { word: "Waiting", url: URL }],
     [

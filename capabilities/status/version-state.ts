@@ -1,6 +1,7 @@
 import { explainManagement } from "../kserve/management";
 import type { ServiceFacts } from "../kserve/service-facts";
 import type { Failure } from "../reconciliation/failures";
+import { EVENT_STATES } from "./event-states";
 import type { VersionState } from "./published";
 
 /** What MLflow says should become of a version: a decision (reconciliation/decision.ts) without the version. */
@@ -38,9 +39,11 @@ export function versionState(
   const waiting = (cause: string): VersionState => ({ word: "Waiting", url, since: service?.since, cause });
   if (service !== undefined && hold !== undefined) return waiting(hold);
   if (failure?.kind === "permanent") {
-    return failure.status === "conflict"
-      ? { word: "Conflict", cause: failure.message }
-      : { word: "Refused", url, since: service?.since, cause: failure.message };
+    const word = failure.event === undefined ? "Refused" : EVENT_STATES[failure.event];
+    // Of a version whose name is taken, nothing serves.
+    return word === "Conflict"
+      ? { word, cause: failure.message }
+      : { word, url, since: service?.since, cause: failure.message };
   }
   if (failure?.kind === "waiting") return waiting(failure.message);
   if (service !== undefined && service.management !== "managed") return waiting(explainManagement(service.management));

@@ -183,7 +183,7 @@ with sqlite3.connect(sys.argv[1]) as database:
       'MLflow failed to register the version (FAILED_REGISTRATION), saying "the copy of the artifacts failed": ' +
       "register it again, as a new version, and tag that one";
     expect(await warningsIn(namespace)).toMatchObject([
-      { reason: "Refused", message: `"${failed.model}" version 1 cannot be served: ${cause}` },
+      { reason: "Refused", message: `Refused: "${failed.model}" version 1 cannot be served: ${cause}` },
     ]);
     expect(await deliver(failed)).toEqual({ status: 422, body: { status: "error", message: cause } });
     expect(await deliver(pending)).toMatchObject({ status: 200, body: { action: "ignored" } });

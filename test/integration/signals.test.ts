@@ -45,7 +45,9 @@ describe("Kubernetes Events", () => {
     expect(events[0]).toMatchObject({
       type: "Warning",
       reason: "Refused",
-      message: expect.stringMatching(/cannot be served: .*dbfs.*: copy the model to object storage/) as string,
+      message: expect.stringMatching(
+        /^Refused: .*cannot be served: .*dbfs.*: copy the model to object storage/,
+      ) as string,
     });
   });
 });
