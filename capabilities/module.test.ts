@@ -105,6 +105,25 @@ describe("a listener", () => {
     }
   });
 
+  it("counts status tags that MLflow denies as such, and not as failures of MLflow's", async () => {
+    const tags = [{ key: "deploy", value: "true" }];
+    const version = { name: "iris", version: "latest", source: "s3://b/iris", run_id: "", status: "READY", tags };
+    const { listener, lines } = await setUp((request, response) => {
+      if (request.url.includes("set-tag")) text(403, "text/plain", "Permission denied")(request, response);
+      else if (request.url.includes("/get")) json(200, { model_version: version })(request, response);
+      else json(200, { model_versions: [version] })(request, response);
+    });
+    const { port } = await listener.serve(false);
+    expect(await listener.poll()).toMatchObject({ tagged: 1, failed: 1 });
+    await listener.idle();
+    const metrics = await (
+      await fetch(`http://127.0.0.1:${port}/metrics`, { headers: { connection: "close" } })
+    ).text();
+    expect(metrics).toContain('status_tag_writes_total{result="denied"} 1');
+    expect(metrics).not.toMatch(/^mlflow_api_errors_total\{.*\} [1-9]/m);
+    expect(lines.filter(({ level }) => level === "error")).toHaveLength(1);
+  });
+
   it("stops while the registration of its webhook waits for another try, and logs no password", async () => {
     const { listener, lines } = await setUp(text(503, "text/html", "<html>"), {
       MLFLOW_WEBHOOK_URL: "https://user:geheim2@module.example.com/webhook",

@@ -171,7 +171,8 @@ export function createListener(options: ListenerOptions): Listener {
   const publishing = createPublishing({
     apiServer,
     mlflow,
-    tags: createVersionTags(transport),
+    // What is denied or fails there has a metric of its own, and is no alert: serving goes on.
+    tags: createVersionTags(uncounted(MLFLOW_DEADLINE, false)),
     namespace,
     startLimit,
     deployTagKey,

@@ -136,7 +136,11 @@ export function createMetrics(): Metrics {
     "operation",
     "status",
   ]);
-  const mlflowErrors = counter("mlflow_api_errors_total", "Calls of MLflow that failed, by kind.", ["kind"]);
+  const mlflowErrors = counter(
+    "mlflow_api_errors_total",
+    "Calls of MLflow that failed, by kind, but for those that write status tags.",
+    ["kind"],
+  );
   const kubernetesErrors = counter(
     "kubernetes_api_errors_total",
     "Requests to the API server that failed, by reason.",

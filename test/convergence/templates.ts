@@ -12,10 +12,7 @@ const CHANGES = {
   // Meets what people add by hand.
   replicas: ["  predictor:\n", "  predictor:\n    minReplicas: 1\n    maxReplicas: 3\n"],
   "fewer fields": ["      terminationMessagePolicy: FallbackToLogsOnError\n", ""],
-  environment: [
-    "      env:\n",
-    "      env:\n        - name: MODEL\n          value: {{model_name}}\n",
-  ],
+  environment: ["      env:\n", "      env:\n        - name: MODEL\n          value: {{model_name}}\n"],
 } as const;
 
 export type TemplateName = keyof typeof CHANGES;

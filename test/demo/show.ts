@@ -43,7 +43,11 @@ async function play(stage: Stage): Promise<ModelAddress | undefined> {
   return other;
 }
 
-function tellHowToGoOn({ testbed, module, endpoint, names }: Stage, version: string, address: ModelAddress | undefined): void {
+function tellHowToGoOn(
+  { testbed, module, endpoint, names }: Stage,
+  version: string,
+  address: ModelAddress | undefined,
+): void {
   say(`
 It stays up until Ctrl-C. To look around, in another terminal:
   MLflow's UI         ${testbed.mlflowTrackingUri}/#/models/${names.model}/versions/${version} (set or remove the tag ${names.tag} there)

@@ -82,7 +82,10 @@ export async function runScale(options: ScaleRunOptions): Promise<string[]> {
 
     const idle = await poll("nothing changed", listener);
     expectIdle("nothing changed", idle);
-    check(idle.mlflowRequests === searches, `nothing changed: ${idle.mlflowRequests} requests to MLflow, not ${searches}`);
+    check(
+      idle.mlflowRequests === searches,
+      `nothing changed: ${idle.mlflowRequests} requests to MLflow, not ${searches}`,
+    );
 
     const last = { model: registry.models.at(-1) ?? "", version: String(registry.versions) };
     await writer.setTag(last, registry.tag, "true");
