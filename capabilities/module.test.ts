@@ -47,7 +47,7 @@ describe("a listener", () => {
   it("polls once for all who ask at the same time", async () => {
     let searches = 0;
     const { listener } = await setUp((request, response) => {
-      if (request.url.includes("deploy")) searches++;
+      if (request.url.includes("model-versions/search") && request.url.includes("ILIKE")) searches++;
       json(200, {})(request, response);
     });
     const [one, other] = await Promise.all([listener.poll(), listener.poll()]);
