@@ -28,6 +28,7 @@ import { createStatusTagWriter } from "./status-tag-writer";
 import { createVersionStates } from "./version-states";
 import type { FoundService, KnownVersion, VersionChange } from "./version-states";
 import { versionState } from "./version-state";
+import { createWritePacing } from "./write-pacing";
 
 /** Polls from one search for tags that were left behind to the next: a process may have ended before it took them away. */
 const SEARCH_EVERY = 10;
@@ -118,6 +119,7 @@ export function createPublishing(options: PublishingOptions): Publishing {
     ...{ get: states.get, all: states.all, namespace },
     nameOf: key => possibleServiceName(key, namespace),
   });
+  const pacing = createWritePacing();
   const writer = createStatusTagWriter({
     states,
     tags: options.tags,
@@ -127,6 +129,7 @@ export function createPublishing(options: PublishingOptions): Publishing {
     log,
     onWrite: metrics.statusTagWritten,
     onUnwritten: metrics.unwrittenStatusTags,
+    turn: pacing.turn,
   });
 
   const searchLeftBehind = createLeftBehindSearch({
@@ -160,9 +163,13 @@ export function createPublishing(options: PublishingOptions): Publishing {
       return resynced;
     },
     serviceSeen(key, live) {
+      if (states.get(key)?.service?.uid !== live.metadata.uid) pacing.serviceChanged();
       states.serviceSeen(key, factsOf(live, startLimit));
     },
-    serviceGone: states.serviceGone,
+    serviceGone(key, uid) {
+      pacing.serviceChanged();
+      states.serviceGone(key, uid);
+    },
     reconciled(key, outcome, { cause }) {
       if (cause === "delivery") deliveries.set(formatKey(key), Date.now());
       states.reconciled(key, outcome);
@@ -183,6 +190,7 @@ export function createPublishing(options: PublishingOptions): Publishing {
     idle: writer.idle,
     async stop() {
       addresses.stop();
+      pacing.stop();
       await writer.stop();
     },
   };

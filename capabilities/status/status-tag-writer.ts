@@ -42,6 +42,8 @@ export interface StatusTagWriterOptions {
   readonly log: Log;
   readonly onWrite: (result: StatusTagWrite) => void;
   readonly onUnwritten: (counts: UnwrittenStatusTags) => void;
+  /** Resolves when the next version's turn has come; at once when left out. */
+  readonly turn?: () => Promise<void>;
   /** Milliseconds on a clock that only goes forward. */
   readonly now?: () => number;
 }
@@ -73,7 +75,8 @@ interface Written {
 }
 
 export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTagWriter {
-  const { states, tags, keys, isEnabled, log, onWrite, now = () => performance.now() } = options;
+  const { states, tags, keys, isEnabled, log, onWrite, turn = () => Promise.resolve() } = options;
+  const { now = () => performance.now() } = options;
   /** Versions to be looked at, each from this moment on. */
   const waiting = new Map<string, { readonly key: ModelVersionKey; readonly from: number }>();
   const written = new BoundedCache<Written>(CAPACITY);
@@ -174,6 +177,7 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
     let failures = 0;
     for (let key = nextDue(); key !== undefined && !isStopped; key = nextDue()) {
       try {
+        await turn();
         await bringUpToDate(key);
         failures = 0;
         failed.delete(formatKey(key));

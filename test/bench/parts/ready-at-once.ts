@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { inferenceServiceName } from "../../../capabilities/kserve/names";
 import { followObjects } from "../../support/followed-objects";
 import { openRegistry } from "../../support/mlflow-registry";
 import { expectSuccess } from "../bare-client";
 import type { BareClient } from "../bare-client";
 import { runLoad, summarize } from "../load";
+import type { Load, LoadSummary } from "../load";
 import type { StatusTagResults } from "../results";
 import { modelNames } from "../world";
 import type { World } from "../world";
@@ -12,6 +14,9 @@ import type { Installation } from "./installation";
 
 /** States of services that are being set at the same time. */
 const CLIENTS = 8;
+
+/** Milliseconds from one tag of a person's to the next. */
+const PERSONS_PAUSE = 500;
 
 /** Models that a person may tag while the tags of many versions are being written, one after the other. */
 const PERSONS_MODELS = 1_000;
@@ -57,22 +62,25 @@ export async function measureReadyAtOnce(
 ): Promise<StatusTagResults["ready"]> {
   const { namespace, endpoint } = installation;
   const rest = persons(world);
-  const tagNext = (): Promise<void> => tag(rest.pop() ?? "");
+  const tagNowAndThen = async (isOver: (tags: number) => boolean): Promise<LoadSummary> => {
+    const loads: Load[] = [];
+    while (!isOver(loads.length) && rest.length > 0) {
+      loads.push(await runLoad(1, 1, () => tag(rest.pop() ?? "")));
+      await sleep(PERSONS_PAUSE);
+    }
+    return summarize(...loads);
+  };
   // What was not delivered by the loads before.
   await runLoad(models.length, CLIENTS, at => deliver(endpoint, models[at]));
   await untilTagged(installation, "LIKE '%'", models.length);
-  const alone = await runLoad(world.sizes.personsTags, 1, tagNext);
+  const alone = await tagNowAndThen(tags => tags === world.sizes.personsTags);
   const start = performance.now();
   const setReady = runLoad(models.length, CLIENTS, async at => {
     const path = `${collectionOf(namespace)}/${inferenceServiceName(keyOf(models[at]), namespace)}/status`;
     expectSuccess(path, await apiServer.send(readyPatch(path)));
   });
-  const latencies: number[] = [];
   const ended = new AbortController();
-  const person = (async () => {
-    while (!ended.signal.aborted && rest.length > 0) latencies.push(...(await runLoad(1, 1, tagNext)).latencies);
-    return (performance.now() - start) / 1000;
-  })();
+  const person = tagNowAndThen(() => ended.signal.aborted);
   const written = (async () => {
     await setReady;
     await untilTagged(installation, "= 'Ready'", models.length);
@@ -80,11 +88,8 @@ export async function measureReadyAtOnce(
   })().finally(() => {
     ended.abort();
   });
-  const [{ seconds: secondsToReady }, secondsToTags, seconds] = await Promise.all([setReady, written, person]);
-  return {
-    ...{ versions: models.length, secondsToReady, secondsToTags },
-    person: { alone: summarize(alone), meanwhile: summarize({ latencies, seconds }) },
-  };
+  const [{ seconds: secondsToReady }, secondsToTags, meanwhile] = await Promise.all([setReady, written, person]);
+  return { versions: models.length, secondsToReady, secondsToTags, person: { alone, meanwhile } };
 }
 
 /** As KServe says it of a predictor that has come up. */
