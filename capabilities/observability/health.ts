@@ -1,4 +1,5 @@
 import { version } from "../../package.json";
+import { recentAnswer } from "../support/recent-answer";
 
 /** Whether the systems that the module works between can be reached. */
 export interface Health {
@@ -36,8 +37,6 @@ export function createHealthCheck(
   pingMlflow: () => Promise<void>,
   pingKubernetes: () => Promise<void>,
 ): () => Promise<Health> {
-  // `at` is when it was answered: while one answer is awaited, however long, nobody asks again.
-  let latest: { health: Promise<Health>; at: number } | undefined;
   const answers = (ping: () => Promise<void>): Promise<boolean> =>
     ping().then(
       () => true,
@@ -47,13 +46,5 @@ export function createHealthCheck(
     const [mlflowConnected, kubernetesConnected] = await Promise.all([answers(pingMlflow), answers(pingKubernetes)]);
     return { mlflowConnected, kubernetesConnected };
   };
-  return () => {
-    // Not the clock on the wall: set back, it would keep an answer for as long.
-    if (latest === undefined || performance.now() - latest.at > LIFETIME) {
-      const asked = { health: ask(), at: Infinity };
-      latest = asked;
-      void asked.health.then(() => (asked.at = performance.now()));
-    }
-    return latest.health;
-  };
+  return recentAnswer(LIFETIME, ask);
 }
