@@ -1,10 +1,8 @@
-import { hostname } from "node:os";
 import type { Configuration } from "./configuration/configuration";
 import { countKubernetesErrors, countMlflowErrors, countServices } from "./observability/instrumentation";
 import type { ApiServer } from "./kubernetes/api-server";
 import { createEventRecorder } from "./kubernetes/events";
 import { rememberDisputes } from "./kserve/disputed-fields";
-import { workspaceRecorded } from "./kserve/identity";
 import { createInferenceServices } from "./kserve/inference-services";
 import { servicesElsewhere } from "./kserve/services-elsewhere";
 import { readOwnUsername } from "./kubernetes/own-identity";
@@ -12,15 +10,10 @@ import { fixedAccess } from "./mlflow/access";
 import type { RenewableAccess } from "./mlflow/access";
 import { createBatchingReader } from "./mlflow/batching-reader";
 import { createMlflowReader } from "./mlflow/client";
-import { createSignatureReader } from "./mlflow/model-signature";
 import { createMlflowTransport } from "./mlflow/transport";
 import type { MlflowTransport } from "./mlflow/transport";
 import { createRegisteredModelReader } from "./mlflow/registered-models";
 import { createVersionTags } from "./mlflow/version-tags";
-import { createWebhookKeeper } from "./mlflow/webhook-keeper";
-import type { WebhookKeeper } from "./mlflow/webhook-keeper";
-import { createWebhookRemoval } from "./mlflow/webhook-removal";
-import type { WebhookRemoval } from "./mlflow/webhook-removal";
 import type { ModelVersionKey } from "./support/model-version-key";
 import { createHealthCheck } from "./observability/health";
 import type { ModuleStatus } from "./observability/health";
@@ -35,21 +28,16 @@ import { createLaggingReads } from "./reconciliation/lagging-reads";
 import type { ToldTag } from "./reconciliation/lagging-reads";
 import { createObserver } from "./reconciliation/observer";
 import type { Observer } from "./reconciliation/observer";
-import { createIsForeign } from "./reconciliation/ownership";
 import { createPolling } from "./reconciliation/polling";
-import { createRemovals } from "./reconciliation/removals";
-import { createReconciler } from "./reconciliation/reconciler";
 import type { Outcome } from "./reconciliation/reconciler";
 import { createReconcileQueue } from "./reconcile-queue";
 import { createElsewhereReporter } from "./status/elsewhere-reporting";
 import { withStateWords } from "./status/event-states";
 import { createFleetReporter, fleetCounts } from "./status/fleet-reporting";
-import { createPageSource } from "./status/page-source";
 import { createPublishing } from "./status/publishing";
 import { createReporter } from "./status/reporting";
 import { reconcileModel } from "./reconciliation/model-reconcile";
 import { createFollowedAliases, followingReader } from "./rollout/followed-aliases";
-import { createSiblingSearch } from "./reconciliation/successors";
 import { createTemplateRollout } from "./reconciliation/template-rollout";
 import { resync } from "./reconciliation/resync";
 import type { ResyncReport } from "./reconciliation/resync";
@@ -58,6 +46,10 @@ import { startEndpoint } from "./server/endpoint";
 import type { Endpoint } from "./server/endpoint";
 import { createRoutes } from "./server/routes";
 import { createTlsOptions } from "./server/tls";
+import { createStatusPage } from "./status-page";
+import type { StatusPage } from "./status-page";
+import { createVersionReconciling } from "./version-reconciling";
+import { createWebhookUpkeep } from "./webhook-upkeep";
 
 /** Milliseconds. */
 const MINUTE = 60_000;
@@ -127,38 +119,10 @@ export function createListener(options: ListenerOptions): Listener {
   const { services, disputedIn } = rememberDisputes(
     countServices(createInferenceServices(apiServer, namespace), metrics, startLimit),
   );
-  const workspace = workspaceRecorded(access.current().workspace);
-  const isForeign = createIsForeign(settings.ADOPT_SERVICES);
-  const removals = createRemovals({
-    isForeign,
-    limits: {
-      share: settings.DELETION_GUARD_PERCENT / 100,
-      count: settings.DELETION_GUARD_COUNT,
-      hold: settings.DELETION_HOLD_MINUTES * MINUTE,
-      handover: settings.HANDOVER_MINUTES * MINUTE,
-    },
-    deployTagKey,
-    mlflow,
-    workspace,
-    siblings: createSiblingSearch(reader, services, deployTagKey, followed.ofModel),
-  });
-  const reconciler = createReconciler({
-    mlflow,
-    log,
-    services,
-    template,
-    deployTagKey,
-    removals,
-    isForeign,
-    dryRun: settings.ROLLOUT_DRY_RUN,
-    workspace,
-    storage: { storageUriBase: settings.STORAGE_URI_BASE, allowedStorageUris: settings.ALLOWED_STORAGE_URIS },
-    resources: {
-      cpuRequest: settings.PREDICTOR_CPU_REQUEST,
-      cpuLimit: settings.PREDICTOR_CPU_LIMIT,
-      memoryRequest: settings.PREDICTOR_MEMORY_REQUEST,
-      memoryLimit: settings.PREDICTOR_MEMORY_LIMIT,
-    },
+  const { reconciler, removals } = createVersionReconciling({
+    ...{ settings, template, mlflow, reader, services, log },
+    wantedByAlias: followed.ofModel,
+    workspace: access.current().workspace,
   });
   const rolloutOptions = {
     maximumUnavailable: settings.ROLLOUT_MAX_UNAVAILABLE,
@@ -220,9 +184,7 @@ export function createListener(options: ListenerOptions): Listener {
   const fixed = settings.MLFLOW_WEBHOOK_SECRET;
   const secret = webhookSecret ?? (fixed === undefined ? undefined : fixedSecret(fixed));
   let server: Endpoint | undefined;
-  let page: ReturnType<typeof createPageSource> | undefined;
-  let keeper: WebhookKeeper | undefined;
-  let webhookRemoval: WebhookRemoval | undefined;
+  let page: StatusPage | undefined;
   let lastSuccessfulPoll: Date | undefined;
 
   const comparison = {
@@ -257,8 +219,13 @@ export function createListener(options: ListenerOptions): Listener {
     log,
   });
 
-  /** What carries the work, as far as this process knows: without a webhook to keep, the poll does. */
-  const status = (): ModuleStatus => ({ ...(keeper?.state() ?? { mode: "polling" }), lastSuccessfulPoll });
+  const webhook = createWebhookUpkeep({
+    ...{ settings, catchUp, metrics, log },
+    transport: transportWith(WEBHOOK_CALL_DEADLINE, true),
+    installation: options.installation,
+  });
+
+  const status = (): ModuleStatus => ({ ...webhook.status(), lastSuccessfulPoll });
 
   const startServer = async (takesDeliveries: boolean): Promise<Endpoint> => {
     const { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile } = settings;
@@ -282,12 +249,9 @@ export function createListener(options: ListenerOptions): Listener {
       () => services.ping(),
     );
     if (options.showsPage === true) {
-      page = createPageSource({
-        ...{ publishing, apiServer, services, mlflow, health, status, log },
-        // That a model has no such file is no failure of MLflow's.
-        readSignature: createSignatureReader(uncounted(MLFLOW_DEADLINE, false)),
-        mlflowPublicUrl: settings.MLFLOW_PUBLIC_URL,
-        pollingInterval: settings.POLLING_INTERVAL * 1000,
+      page = createStatusPage({
+        ...{ settings, takesDeliveries, publishing, apiServer, services, mlflow, health, status, metrics, log },
+        transport: uncounted(MLFLOW_DEADLINE, false),
       });
     }
     return await startEndpoint({
@@ -312,28 +276,7 @@ export function createListener(options: ListenerOptions): Listener {
       const { host, port, operationsPort } = server;
       log.info({ host, port, operations_port: operationsPort, webhook: takesDeliveries }, "Endpoint is listening");
       metrics.setMode(status().mode);
-      if (takesDeliveries && settings.MLFLOW_WEBHOOK_URL !== undefined) {
-        keeper = createWebhookKeeper({
-          transport: transportWith(WEBHOOK_CALL_DEADLINE, true),
-          name: settings.MLFLOW_WEBHOOK_NAME,
-          url: settings.MLFLOW_WEBHOOK_URL,
-          installation: options.installation ?? `${hostname()}/${namespace}`,
-          cacheLifetime: settings.MLFLOW_WEBHOOK_CACHE_TTL,
-          catchUp,
-          secret: secret.forMlflow,
-          startupTimeout: settings.WEBHOOK_STARTUP_TIMEOUT,
-          startupRetries: settings.WEBHOOK_STARTUP_RETRIES,
-          log,
-          onState: ({ mode }) => {
-            metrics.setMode(mode);
-          },
-        });
-        metrics.setMode(status().mode);
-      } else if (deliveries && options.installation !== undefined) {
-        const { MLFLOW_WEBHOOK_NAME: name, MLFLOW_WEBHOOK_URL: url = "" } = settings;
-        const identity = { name, url, installation: options.installation };
-        webhookRemoval = createWebhookRemoval({ transport: transportWith(WEBHOOK_CALL_DEADLINE, true), identity, log });
-      }
+      if (deliveries) webhook.start(takesDeliveries ? secret.forMlflow : undefined);
       return server;
     },
 
@@ -361,7 +304,7 @@ export function createListener(options: ListenerOptions): Listener {
       access.stop();
       laggingReads.stop();
       page?.stop();
-      await Promise.all([stopPolling(), keeper?.stop(), webhookRemoval?.stop(), server?.close()]);
+      await Promise.all([stopPolling(), webhook.stop(), server?.close()]);
       await formerNamespaces.idle();
       await queue.idle();
       await publishing.stop();

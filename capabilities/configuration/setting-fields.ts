@@ -82,6 +82,14 @@ export const settingsSchema = z.object({
     description:
       "Port for operations: the status page, /services, /metrics, /health and the probes. APP_PORT then has none of the first three. When not set, APP_PORT has everything. Neither 3000 nor APP_PORT; 0 takes a free one. The manifests set 8081.",
   }),
+  WEBHOOK_PODS_URL: httpUrl(
+    "give the URL of the pods that take deliveries, like http://mlflow-kserve-operations.pepr-system.svc:8081",
+  )
+    .optional()
+    .meta({
+      description:
+        "Where the pods that take deliveries answer for operations, each by an address of its own, as the host of a headless Service has them. The watcher asks them for the status page, over HTTPS with what is in TLS_CERT_FILE as what it trusts. It does not ask when not set. The manifests set it.",
+    }),
   TLS_CERT_FILE: z.string().optional().meta({
     description: "Certificate chain (PEM) to serve HTTPS with. A renewed file is taken up without a restart.",
   }),

@@ -29,6 +29,7 @@ describe("parseSettings", () => {
       MLFLOW_WEBHOOK_URL: undefined,
       MLFLOW_WEBHOOK_NAME: "mlflow-kserve",
       MLFLOW_WEBHOOK_CACHE_TTL: 60,
+      WEBHOOK_PODS_URL: undefined,
       APP_HOST: undefined,
       APP_PORT: 8000,
       KUBE_NAMESPACE: "kserve-mlflow-models",
@@ -111,6 +112,7 @@ describe("parseSettings", () => {
     ["MLFLOW_TRACKING_URI", "databricks", "is not an http:// or https:// URL"],
     ["MLFLOW_WEBHOOK_URL", "ftp://me/webhook", "give the URL at which MLflow reaches this module, ending in /webhook"],
     ["MLFLOW_WEBHOOK_URL", "http://me/webhook#there", "is not an http:// or https:// URL"],
+    ["WEBHOOK_PODS_URL", "mlflow-kserve-operations", "give the URL of the pods that take deliveries, like http://"],
     ["MLFLOW_WEBHOOK_NAME", "n".repeat(64), "is no webhook name; use at most 63 letters"],
     ["APP_PORT", "65536", "must be a TCP port from 0 to 65535"],
     ["APP_PORT", "3000", "is the port of Pepr's own server, in the same container; take another one"],
@@ -210,12 +212,14 @@ describe("unknownSettings", () => {
     ]);
   });
 
-  it("leaves out what Kubernetes tells every pod about our own Service", () => {
+  it("leaves out what Kubernetes tells every pod about our own Services", () => {
     const variables = {
       MLFLOW_KSERVE_WEBHOOK_LISTENER_SERVICE_HOST: "10.0.0.1",
       MLFLOW_KSERVE_WEBHOOK_LISTENER_SERVICE_PORT_HTTP: "80",
       MLFLOW_KSERVE_WEBHOOK_LISTENER_PORT: "tcp://10.0.0.1:80",
       MLFLOW_KSERVE_WEBHOOK_LISTENER_PORT_80_TCP_ADDR: "10.0.0.1",
+      MLFLOW_KSERVE_PAGE_SERVICE_HOST: "10.0.0.2",
+      MLFLOW_KSERVE_PAGE_PORT: "tcp://10.0.0.2:8081",
     };
     expect(unknownSettings(variables)).toEqual([]);
   });

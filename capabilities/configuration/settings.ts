@@ -68,8 +68,8 @@ export function parseSettings(variables: Variables): Settings {
   return values as Settings;
 }
 
-/** Kubernetes gives every pod variables about the Services of its namespace; ours begins like our settings. */
-const SERVICE_VARIABLE = /^MLFLOW_KSERVE_WEBHOOK_LISTENER_(SERVICE|PORT)(_|$)/;
+/** Kubernetes gives every pod variables about the Services of its namespace; ours begin like our settings. */
+const SERVICE_VARIABLE = /^MLFLOW_KSERVE_(WEBHOOK_LISTENER|PAGE)_(SERVICE|PORT)(_|$)/;
 
 /** Variables that look like settings and are none, each with the setting that its writer probably meant. */
 export function unknownSettings(variables: Variables): { name: string; nearest: string }[] {

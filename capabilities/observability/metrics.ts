@@ -28,12 +28,12 @@ const REJECTIONS = [
   ...["unsupported_media_type", "missing_header", "too_large", "unauthenticated", "malformed"],
   ...["overloaded", "shutting_down"],
 ] as const;
-const DELIVERY_RESULTS = ["success", "ignored", "refused", "rejected", "error"] as const;
+export const DELIVERY_RESULTS = ["success", "ignored", "refused", "rejected", "error"] as const;
 const LAG_RESULTS = ["caught_up", "unresolved"] as const;
 const STATES = ["Starting", "Ready", "Failed", "Stopping"] as const;
 const TAG_WRITES = ["success", "denied", "error"] as const;
 const UNWRITTEN = ["denied", "foreign", "contested"] as const;
-const MODES: readonly Mode[] = ["starting", "propagating", "webhook", "polling", "fallback"];
+export const MODES: readonly Mode[] = ["starting", "propagating", "webhook", "polling", "fallback"];
 
 /** Seconds; a delivery that takes 30 has been given up by MLflow. */
 const PROCESSING_BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];

@@ -1,10 +1,14 @@
 import type { Health, ModuleStatus } from "../observability/health";
+import type { DeliveryReport } from "./delivery-history";
 import type { ModuleItem } from "./published";
+import { webhookItem } from "./webhook-item";
 
 /** What the module knows of itself. */
 export interface ModuleFacts {
   readonly health: Health;
-  readonly status: ModuleStatus;
+  readonly status: Pick<ModuleStatus, "lastSuccessfulPoll">;
+  /** What the processes say that take deliveries; undefined when they are not asked. */
+  readonly deliveryReports: readonly DeliveryReport[] | undefined;
   /** Milliseconds from one poll to the next. */
   readonly pollingInterval: number;
   /** What the last poll found that somebody may have to act on, each with the cure; undefined when there is nothing. */
@@ -35,6 +39,7 @@ export function moduleItems(facts: ModuleFacts, now: number): ModuleItem[] {
       health.kubernetesConnected,
       "see the log for the cause, mostly rights of the ServiceAccount",
     ),
+    webhookItem(facts.deliveryReports),
     pollItem(facts, now),
     held === undefined
       ? { name: "Held deletions", health: "good", value: "none" }

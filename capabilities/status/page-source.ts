@@ -5,13 +5,16 @@ import { servedModelName } from "../kserve/served-model";
 import type { ApiServer } from "../kubernetes/api-server";
 import type { MlflowReader, ModelVersion } from "../mlflow/client";
 import type { Health, ModuleStatus } from "../observability/health";
-import { recordLastHour } from "../observability/last-hour";
+import { createLastHour } from "../observability/last-hour";
 import { messageOf } from "../observability/logging";
 import type { Log } from "../observability/logging";
 import { withoutSecrets } from "../support/foreign-text";
 import type { ModelVersionKey } from "../support/model-version-key";
+import { recentAnswer } from "../support/recent-answer";
 import type { SignatureInput, SignatureReader } from "../mlflow/model-signature";
 import { chainOf } from "./chain";
+import { createDeliveryHistory } from "./delivery-history";
+import type { DeliveryReport } from "./delivery-history";
 import { moduleItems } from "./module-view";
 import { predictionRequest } from "./prediction-request";
 import { STATE_WORDS } from "./published";
@@ -27,11 +30,19 @@ export interface PageSourceOptions {
   /** Where people reach MLflow's pages; undefined when nobody said. */
   readonly mlflowPublicUrl: string | undefined;
   readonly health: () => Promise<Health>;
-  readonly status: () => ModuleStatus;
+  readonly status: () => Pick<ModuleStatus, "lastSuccessfulPoll">;
+  /** What the processes say that take deliveries, never rejected; undefined when nobody said where they are. */
+  readonly deliveryReports: (() => Promise<DeliveryReport[]>) | undefined;
   /** Milliseconds from one poll to the next. */
   readonly pollingInterval: number;
   readonly log: Log;
 }
+
+/** Milliseconds. */
+const MINUTE = 60_000;
+
+/** Milliseconds for which what those processes said is good enough, however many look. */
+const HEARD_LATELY = 5_000;
 
 /** All that the page shows, from what the process that polls knows; single versions are read when somebody looks at them. */
 export function createPageSource(options: PageSourceOptions): PageSource & { readonly stop: () => void } {
@@ -42,7 +53,25 @@ export function createPageSource(options: PageSourceOptions): PageSource & { rea
     for (const { state } of publishing.versions.snapshot().versions) found[state.word]++;
     return found;
   };
-  const lastHour = recordLastHour(counts);
+  const [states, deliveries] = [createLastHour(), createDeliveryHistory()];
+  const { deliveryReports } = options;
+  const hear =
+    deliveryReports &&
+    recentAnswer(HEARD_LATELY, async () => {
+      const reports = await deliveryReports();
+      deliveries.observe(reports);
+      return reports;
+    });
+  // What they have counted until now is not of this hour.
+  void hear?.();
+  const endMinute = async (): Promise<void> => {
+    states.add(counts());
+    if (hear === undefined) return;
+    await hear();
+    deliveries.endMinute();
+  };
+  const timer = setInterval(() => void endMinute(), MINUTE);
+  timer.unref();
 
   /** What is missing is not shown; the rest is. */
   const orNothing = async <T>(reading: Promise<T>): Promise<T | undefined> => {
@@ -97,15 +126,19 @@ export function createPageSource(options: PageSourceOptions): PageSource & { rea
     history: publishing.history,
     detail: detailOf,
     async moduleView() {
+      const [health, reports] = await Promise.all([options.health(), hear?.()]);
       const facts = {
-        health: await options.health(),
+        health,
         status: options.status(),
+        deliveryReports: reports,
         pollingInterval: options.pollingInterval,
         ...publishing.concerns(),
       };
-      return { items: moduleItems(facts, Date.now()), deliveries: [], deliverySeconds: [], states: lastHour.series() };
+      return { items: moduleItems(facts, Date.now()), ...deliveries.series(), states: states.series() };
     },
-    stop: lastHour.stop,
+    stop() {
+      clearInterval(timer);
+    },
   };
 }
 
