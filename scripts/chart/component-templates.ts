@@ -14,20 +14,27 @@ interface ComponentTemplate {
 
 const HTTPS = ".Values.https.enabled";
 const NETWORK_POLICY = ".Values.networkPolicy.enabled";
+const PAGE = ".Values.page.enabled";
 const TARGET_NAMESPACE: Edit = ["kserve-mlflow-models", "{{ .Values.targetNamespace }}"];
 
-/** As the component one-port has them. */
-const METRICS_PORTS = `        {{- if .Values.onePort }}
+/** As the component one-port has it. */
+const OPERATIONS_TARGET: Edit = ["targetPort: 8081", 'targetPort: {{ include "mlflow-kserve.operationsPort" . }}'];
+
+const OPERATIONS_PORTS: Edit = [
+  "        - { protocol: TCP, port: 8081 }\n",
+  `        {{- if .Values.onePort }}
         - { protocol: TCP, port: 8000 }
         - { protocol: TCP, port: 8443 }
         {{- else }}
         - { protocol: TCP, port: {{ include "mlflow-kserve.operationsPort" . }} }
         {{- end }}
-`;
+`,
+];
 
 const TEMPLATES: readonly ComponentTemplate[] = [
   { source: "base/rbac.yaml" },
   { source: "base/service.yaml" },
+  { source: "base/operations.yaml", edits: [OPERATIONS_TARGET] },
   { source: "components/one-namespace/rbac.yaml", when: ".Values.oneNamespace", edits: [TARGET_NAMESPACE] },
   { source: "components/https/certificates.yaml", when: `and ${HTTPS} .Values.https.certManager` },
   {
@@ -59,6 +66,7 @@ const TEMPLATES: readonly ComponentTemplate[] = [
     edits: [
       ["metadata.name: mlflow\n", "metadata.name: {{ .Values.networkPolicy.mlflowNamespace }}\n"],
       ["port: 5000", "port: {{ .Values.networkPolicy.mlflowPort }}"],
+      OPERATIONS_PORTS,
     ],
   },
   {
@@ -66,7 +74,16 @@ const TEMPLATES: readonly ComponentTemplate[] = [
     when: `and ${NETWORK_POLICY} .Values.monitoring.enabled`,
     edits: [
       ["metadata.name: monitoring\n", "metadata.name: {{ .Values.networkPolicy.monitoringNamespace }}\n"],
-      ["        - { protocol: TCP, port: 8081 }\n", METRICS_PORTS],
+      OPERATIONS_PORTS,
+    ],
+  },
+  { source: "components/page/service.yaml", when: PAGE, edits: [OPERATIONS_TARGET] },
+  {
+    source: "components/network-policy/page/policy.yaml",
+    when: `and ${NETWORK_POLICY} ${PAGE}`,
+    edits: [
+      ["metadata.name: oauth2-proxy\n", "metadata.name: {{ .Values.networkPolicy.pageNamespace }}\n"],
+      OPERATIONS_PORTS,
     ],
   },
   {

@@ -31,25 +31,30 @@ const SAME: readonly { name: string; values: string[]; components: readonly stri
     name: "all that goes without HTTPS",
     values: [
       "--set",
-      "ingress.enabled=true,highAvailability.enabled=true,networkPolicy.enabled=true,monitoring.enabled=true",
+      "ingress.enabled=true,highAvailability.enabled=true,networkPolicy.enabled=true,monitoring.enabled=true,page.enabled=true",
     ],
-    components: ["ingress", "high-availability", "network-policy", "monitoring", "network-policy/monitoring"],
+    components: [
+      ...["ingress", "high-availability", "network-policy", "monitoring", "network-policy/monitoring"],
+      ...["page", "network-policy/page"],
+    ],
   },
   {
     name: "one port",
-    values: ["--set", "onePort=true,networkPolicy.enabled=true,monitoring.enabled=true"],
-    components: ["network-policy", "monitoring", "network-policy/monitoring", "one-port"],
+    values: ["--set", "onePort=true,networkPolicy.enabled=true,monitoring.enabled=true,page.enabled=true"],
+    components: [
+      ...["network-policy", "monitoring", "network-policy/monitoring", "page", "network-policy/page", "one-port"],
+    ],
   },
   {
     name: "one port of HTTPS",
-    values: ["--set", "onePort=true,https.enabled=true,monitoring.enabled=true"],
-    components: ["https", "monitoring", "monitoring/https", "one-port", "one-port/https"],
+    values: ["--set", "onePort=true,https.enabled=true,monitoring.enabled=true,page.enabled=true"],
+    components: ["https", "monitoring", "monitoring/https", "page", "one-port", "one-port/https"],
   },
   {
     name: "everything at once",
     values: [
       ...["--set", "https.enabled=true,ingress.enabled=true,highAvailability.enabled=true,oneNamespace=true"],
-      ...["--set", "networkPolicy.enabled=true,monitoring.enabled=true", "--set-file", TEMPLATE],
+      ...["--set", "networkPolicy.enabled=true,monitoring.enabled=true,page.enabled=true", "--set-file", TEMPLATE],
     ],
     components: EVERYTHING,
     resources: ["target-namespace"],
@@ -99,6 +104,7 @@ export function helmSuite(theCluster: () => InstallationCluster): void {
       MLFLOW_KSERVE_MLFLOW_TRACKING_URI: "http://mlflow.mlflow.svc:5000",
       MLFLOW_KSERVE_MLFLOW_WEBHOOK_URL: "http://mlflow-kserve-webhook-listener.pepr-system.svc/webhook",
       MLFLOW_KSERVE_OPERATIONS_PORT: "8081",
+      MLFLOW_KSERVE_WEBHOOK_PODS_URL: "http://mlflow-kserve-operations.pepr-system.svc:8081",
       MLFLOW_KSERVE_INFERENCE_SERVICE_TEMPLATE: "mlflow-kserve-template/inference-service.yaml",
     });
     expect(Buffer.from(await secret(), "base64").toString()).toMatch(/^[A-Za-z0-9]{44}$/);

@@ -16,6 +16,7 @@ const COMPANIONS: Readonly<Record<string, { readonly components?: readonly strin
     "ingress/https": { components: ["https", "ingress"] },
     "monitoring/https": { components: ["https", "monitoring"] },
     "network-policy/monitoring": { components: ["network-policy", "monitoring"] },
+    "network-policy/page": { components: ["network-policy", "page"] },
     "one-port/https": { components: ["https", "monitoring", "monitoring/https", "one-port"] },
     "one-namespace": { resources: ["target-namespace"] },
   };
@@ -23,7 +24,7 @@ const COMPANIONS: Readonly<Record<string, { readonly components?: readonly strin
 /** All that can be mixed with each other, in the order that they need. */
 export const EVERYTHING = [
   ...["https", "ingress", "ingress/https", "high-availability", "network-policy", "one-namespace"],
-  ...["custom-template", "monitoring", "monitoring/https", "network-policy/monitoring"],
+  ...["custom-template", "monitoring", "monitoring/https", "network-policy/monitoring", "page", "network-policy/page"],
 ];
 
 interface Variant {
@@ -53,8 +54,9 @@ const APPLIED: readonly Variant[] = [
   mixture("polling only, in one namespace", ["polling-only", "one-namespace", "custom-template"], ["target-namespace"]),
   mixture("all that goes without HTTPS", [
     ...["ingress", "high-availability", "network-policy", "monitoring", "network-policy/monitoring"],
+    ...["page", "network-policy/page"],
   ]),
-  mixture("one port of HTTPS", ["https", "one-port"]),
+  mixture("one port of HTTPS", ["https", "one-port", "one-port/https"]),
   mixture("everything at once", EVERYTHING, ["target-namespace"]),
 ];
 

@@ -17,6 +17,11 @@ https://{{ .Values.ingress.host }}/webhook
 {{- end -}}
 {{- end -}}
 
+{{/* Where the watcher asks the pods that take deliveries. */}}
+{{- define "mlflow-kserve.webhookPodsUrl" -}}
+{{ if .Values.https.enabled }}https{{ else }}http{{ end }}://mlflow-kserve-operations.pepr-system.svc:{{ include "mlflow-kserve.operationsPort" . }}
+{{- end -}}
+
 {{/* A probe of the endpoint, by HTTPS where the endpoint speaks it, on the port that there is. Takes a dict of "probe" and "root". */}}
 {{- define "mlflow-kserve.probe" -}}
 {{- $probe := deepCopy .probe -}}
@@ -32,6 +37,7 @@ https://{{ .Values.ingress.host }}/webhook
 {{- $settings := dict
   "MLFLOW_KSERVE_MLFLOW_TRACKING_URI" .Values.mlflow.trackingUri
   "MLFLOW_KSERVE_MLFLOW_WEBHOOK_URL" (include "mlflow-kserve.webhookUrl" .)
+  "MLFLOW_KSERVE_WEBHOOK_PODS_URL" (include "mlflow-kserve.webhookPodsUrl" .)
   "MLFLOW_KSERVE_INFERENCE_SERVICE_TEMPLATE" "mlflow-kserve-template/inference-service.yaml" -}}
 {{- with .Values.mlflow.storageUriBase }}{{ $_ := set $settings "MLFLOW_KSERVE_STORAGE_URI_BASE" . }}{{ end -}}
 {{- if ne .Values.targetNamespace "kserve-mlflow-models" -}}
