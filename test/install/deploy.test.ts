@@ -137,7 +137,7 @@ describe.runIf(canPlayNode())("npx pepr deploy", () => {
     const address = await openService(ENDPOINT_SERVICE);
     const health = await fetch(`http://${address}/health`);
     expect(await health.json()).toMatchObject({ mlflow_connected: true, kubernetes_connected: true });
-    // That is on the port for operations, to which no Service leads.
+    // That is on the port for operations, to which this Service does not lead.
     expect((await fetch(`http://${address}/services`)).status).toBe(404);
   }, 240_000);
 
