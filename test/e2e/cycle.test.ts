@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { connectToApiServer } from "../../capabilities/kubernetes/api-server";
 import { createInferenceServices } from "../../capabilities/kserve/inference-services";
 import type { LiveInferenceService } from "../../capabilities/kserve/live-inference-service";
+import type { ModuleAnswer } from "../../capabilities/server/page/wire";
+import type { HourSeries } from "../../capabilities/status/published";
 import { hireDataScientist } from "../support/data-scientist";
 import type { DataScientist } from "../support/data-scientist";
 import { kubeConfigFrom } from "../support/kube-config";
@@ -48,6 +50,7 @@ describe.each([
                 MLFLOW_WEBHOOK_URL: `http://127.0.0.1:${port}/webhook`,
                 MLFLOW_WEBHOOK_CACHE_TTL: "1",
                 MLFLOW_WEBHOOK_NAME: tag,
+                WEBHOOK_PODS_URL: `http://127.0.0.1:${port}`,
               }
             : { DISABLE_WEBHOOKS: "true" }),
         },
@@ -137,6 +140,28 @@ describe.each([
     await expect(testKubectl()(["create", "-f", "-"], JSON.stringify(fake))).rejects.toThrow(
       "leave it out, or tag the model version in MLflow",
     );
+  });
+
+  it("is on the watcher's page, with how it was delivered to the other process", async () => {
+    const look = async (): Promise<ModuleAnswer> =>
+      (await (await fetch(`${module.watcherUrl}/page/module`)).json()) as ModuleAnswer;
+    const { items } = await look();
+    expect(items.find(({ name }) => name === "Webhook")).toEqual({
+      name: "Webhook",
+      health: "good",
+      value: expect.stringMatching(webhook ? /^webhook: [^()]*$/ : /^polling: /) as string,
+    });
+
+    const counted = (series: readonly HourSeries[], wanted: string): readonly number[] =>
+      (series.find(({ name }) => name === wanted)?.values ?? []).filter(value => Number.isFinite(value) && value > 0);
+    // The minute in which they came has to end.
+    const { deliveries, deliverySeconds } = await waitFor("a minute with deliveries", async () => {
+      const view = await look();
+      const isThere = webhook ? counted(view.deliveries, "success").length > 0 : view.deliveries.length > 0;
+      return isThere ? view : undefined;
+    });
+    expect(deliveries.map(({ name }) => name)).toEqual(["success", "ignored", "refused", "rejected", "error"]);
+    expect(counted(deliverySeconds, "median").length > 0).toBe(webhook);
   });
 
   it("leaves no secret in the log", () => {
