@@ -8,6 +8,8 @@ import type { ApiServerRequest } from "./kubernetes/api-server";
 import { createListener } from "./module";
 import type { Listener } from "./module";
 import { parseSettings } from "./configuration/settings";
+import type { ModuleAnswer } from "./server/page/wire";
+import type { ModuleItem } from "./status/published";
 
 interface Setup {
   readonly listener: Listener;
@@ -38,10 +40,60 @@ async function setUp(mlflow: FaultyAnswer, settings: Readonly<Record<string, str
       return Promise.resolve({ status: 200, body: { items: [] } });
     },
     log,
+    showsPage: true,
   });
   onTestFinished(() => listener.stop());
   return { listener, lines, requests };
 }
+
+/** What the page of a listener, at this port, says of the webhook. */
+async function webhookItem(port: number): Promise<ModuleItem | undefined> {
+  const response = await fetch(`http://127.0.0.1:${port}/page/module`, { headers: { connection: "close" } });
+  return ((await response.json()) as ModuleAnswer).items.find(({ name }) => name === "Webhook");
+}
+
+describe("the page of a listener", () => {
+  it("has its own mode when it takes deliveries, or when nobody does", async () => {
+    const [taking, disabled] = [await setUp(json(200, {})), await setUp(json(200, {}), { DISABLE_WEBHOOKS: "true" })];
+    for (const [{ listener }, deliveries] of [
+      [taking, true],
+      [disabled, false],
+    ] as const) {
+      const { port } = await listener.serve(deliveries);
+      expect(await webhookItem(port)).toMatchObject({
+        health: "good",
+        value: expect.stringMatching(/^polling: /) as string,
+      });
+    }
+  });
+
+  it("has the mode and cause of the process that takes deliveries", async () => {
+    const endpoint = await setUp(text(503, "text/html", "<html>"), {
+      MLFLOW_WEBHOOK_URL: "http://module.example.com/webhook",
+      WEBHOOK_STARTUP_RETRIES: "0",
+    });
+    const { port } = await endpoint.listener.serve(true);
+    const cause = await vi.waitFor(() => {
+      const line = endpoint.lines.find(({ message }) => message.includes("falling back to polling mode"));
+      if (line === undefined) throw new Error("it still tries");
+      return line.fields.cause;
+    });
+    const watcher = await setUp(json(200, {}), { WEBHOOK_PODS_URL: `http://127.0.0.1:${port}` });
+    const { port: pagePort } = await watcher.listener.serve(false);
+    expect(await webhookItem(pagePort)).toEqual({
+      name: "Webhook",
+      health: "warning",
+      value: expect.stringMatching(/^fallback: /) as string,
+      advice: cause,
+    });
+  });
+
+  it("says so when it was not told where these are", async () => {
+    const { listener } = await setUp(json(200, {}));
+    const { port } = await listener.serve(false);
+    expect(await webhookItem(port)).toMatchObject({ health: "warning", value: "not known to this process" });
+  });
+});
 
 describe("a listener", () => {
   it("polls once for all who ask at the same time", async () => {

@@ -50,7 +50,6 @@ describe.each([
                 MLFLOW_WEBHOOK_URL: `http://127.0.0.1:${port}/webhook`,
                 MLFLOW_WEBHOOK_CACHE_TTL: "1",
                 MLFLOW_WEBHOOK_NAME: tag,
-                WEBHOOK_PODS_URL: `http://127.0.0.1:${port}`,
               }
             : { DISABLE_WEBHOOKS: "true" }),
         },

@@ -54,7 +54,11 @@ export async function startModule(options: ModuleOptions): Promise<ModuleProcess
       role,
       kubeconfig,
       logDirectory,
-      settings: { KUBE_NAMESPACE: namespace, ...options.settings },
+      settings: {
+        KUBE_NAMESPACE: namespace,
+        WEBHOOK_PODS_URL: `http://127.0.0.1:${options.port}`,
+        ...options.settings,
+      },
       environment: { REPLICA_UUID: name, PEPR_API_PATH: apiPath },
       ...(role === "endpoint" && { port: options.port }),
     });
