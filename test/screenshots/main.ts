@@ -18,8 +18,8 @@ const FOLDER = path.join("docs", "images");
 /** Milliseconds for downloads and the starts of model servers. */
 const LOAD_TIMEOUT = 300_000;
 
-/** Pixels: as wide as a page of documentation shows it without making it smaller than can be read. */
-const VIEWPORT = { width: 1200, height: 620 };
+/** Pixels: as wide as a page of documentation shows it without making it smaller than can be read; what is higher is all shown. */
+const VIEWPORT = { width: 1200, height: 420 };
 
 /** A model whose files are gone, and one in a place that no model server can read from. */
 const [WITHOUT_FILES, ELSEWHERE] = ["churn", "fraud"];
@@ -57,6 +57,7 @@ async function takePictures(closing: Closing): Promise<void> {
   for (const scheme of ["light", "dark"] as const) {
     await pictureOfPage(browser, `${watcherUrl}/`, scheme, `page-${scheme}.png`);
     await pictureOfPage(browser, `${watcherUrl}/${version}`, scheme, `page-version-${scheme}.png`);
+    await pictureOfPage(browser, `${watcherUrl}/#/module`, scheme, `page-module-${scheme}.png`);
   }
 }
 
@@ -97,7 +98,7 @@ async function pictureOfPage(
   const context = await browser.newContext({ colorScheme, viewport: VIEWPORT, reducedMotion: "reduce" });
   const page = await context.newPage();
   await page.goto(url);
-  await page.locator("[data-state], .verdict").first().waitFor();
+  await page.locator("[data-state], .verdict, .items").first().waitFor();
   await page.screenshot({ path: path.join(FOLDER, file), fullPage: true });
   await context.close();
   say(`  ${path.join(FOLDER, file)}`);
