@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { fakeMlflow } from "../../test/support/unit/fake-mlflow";
 import { modelVersion } from "../../test/support/unit/objects";
 import type { RegisteredModel } from "../mlflow/registered-models";
+import { createBatchingReader } from "../mlflow/batching-reader";
 import { decide } from "../reconciliation/decision";
 import { createFollowedAliases, followingReader } from "./followed-aliases";
 
@@ -90,4 +91,20 @@ it("a version knows of its model's tag although no alias is on it", async () => 
   });
   expect(await followed.ofModel("iris")).toMatchObject([{ version: "1" }]);
   expect(await followed.ofModel("another")).toEqual([]);
+});
+
+it("the versions of hundreds of models are read by few searches", async () => {
+  const mlflow = fakeMlflow();
+  const models = Array.from({ length: 300 }, (_, index): RegisteredModel => {
+    const [name, version] = [`model-${index}`, String(1 + (index % 40))];
+    for (let number = 1; number <= 40; number++)
+      mlflow.put(modelVersion({ model: name, version: String(number), tags: new Map([["serving", "Ready"]]) }));
+    return { ...model({ champion: version }), name };
+  });
+  const followed = createFollowedAliases({
+    models: { getModel: () => Promise.resolve(undefined), searchTaggedModels: () => Promise.resolve(models) },
+    ...{ mlflow: createBatchingReader(mlflow, "deploy"), deployTagKey: "deploy", aliases: ["champion"] },
+  });
+  expect(await followed.ofAll()).toHaveLength(300);
+  expect(mlflow.asked.length).toBeLessThan(30);
 });

@@ -45,7 +45,9 @@ export function createFollowedAliases(options: FollowedAliasesOptions): Followed
   };
 
   const versionsOf = async (wanted: readonly Wanted[]): Promise<ModelVersion[]> => {
-    const versions = await inParallel(wanted, CONCURRENCY, async ({ key, alias }) => {
+    // One search answers for many models, when it is for the same few numbers.
+    const inOrder = [...wanted].sort((one, other) => Number(one.key.version) - Number(other.key.version));
+    const versions = await inParallel(inOrder, CONCURRENCY, async ({ key, alias }) => {
       const version = await mlflow.getModelVersion(key);
       return version === undefined || version.tags.has(deployTagKey) ? undefined : { ...version, modelWish: { alias } };
     });
