@@ -24,7 +24,7 @@ it("forgets a failure that is over also while others change the service again an
   const reporter = createReporter("models", () => undefined, log);
   const queue = createReconcileQueue({
     reconciler: { act: () => (world.isRefused ? Promise.reject(refusal) : Promise.resolve(acted)) },
-    publishing: { reconciled: () => undefined, failed: () => undefined },
+    publishing: { reconciling: () => 0, reconciled: () => undefined, failed: () => undefined },
     disputedIn: () => [],
     metrics: createMetrics(),
     ...{ reporter, log },

@@ -40,7 +40,7 @@ const DISAGREEMENTS: DisagreementOptions = {
 export interface ReconcileQueueOptions {
   readonly reconciler: Pick<Reconciler, "act">;
   readonly reporter: Pick<Reporter, "done" | "disputed" | "failed">;
-  readonly publishing: Pick<Publishing, "reconciled" | "failed">;
+  readonly publishing: Pick<Publishing, "reconciling" | "reconciled" | "failed">;
   /** What others set last in a service that was changed against us. */
   readonly disputedIn: (inferenceService: string) => readonly DisputedField[];
   readonly metrics: Metrics;
@@ -78,10 +78,11 @@ export function createReconcileQueue(options: ReconcileQueueOptions): ReconcileQ
     // Only a reaction to others can go round and round; a delivery and the poll never wait.
     holdBack: (key, { cause }) => (cause === "watch" ? disagreements.holdBack(formatKey(key)) : 0),
     work: async (key, wake) => {
+      const begun = publishing.reconciling();
       try {
         const acted = await countOperation(reconciler.act(key, wake.cause), metrics);
         report(key, wake, acted.outcome);
-        publishing.reconciled(key, acted.outcome, wake);
+        publishing.reconciled(key, acted.outcome, wake, begun);
         return { result: acted.outcome, confirm: acted.confirm };
       } catch (error) {
         reporter.failed(key, error);

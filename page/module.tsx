@@ -1,10 +1,9 @@
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
 import type { ModuleItem } from "../capabilities/status/published";
 import type { HistoryAnswer, ModuleAnswer } from "../capabilities/server/page/wire";
 import { Chart } from "./chart";
 import { ChangeTable } from "./changes";
-import { Foreign, Heading, Problem, Section } from "./parts";
+import { Foreign, Heading, Problem, Section, useTicks } from "./parts";
 import { useReading } from "./reading";
 import { clockText, durationText, numberText } from "./text";
 
@@ -88,18 +87,4 @@ function Item({ item }: { readonly item: ModuleItem }): JSX.Element {
       )}
     </li>
   );
-}
-
-/** A number that grows again and again, while somebody looks. */
-function useTicks(interval: number): number {
-  const [ticks, setTicks] = useState(0);
-  useEffect(() => {
-    const timer = setInterval(() => {
-      if (document.visibilityState === "visible") setTicks(count => count + 1);
-    }, interval);
-    return () => {
-      clearInterval(timer);
-    };
-  }, [interval]);
-  return ticks;
 }

@@ -192,3 +192,17 @@ export function Pager({
     </nav>
   );
 }
+
+/** A number that grows again and again, while somebody looks. */
+export function useTicks(interval: number): number {
+  const [ticks, setTicks] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => {
+      if (document.visibilityState === "visible") setTicks(count => count + 1);
+    }, interval);
+    return () => {
+      clearInterval(timer);
+    };
+  }, [interval]);
+  return ticks;
+}

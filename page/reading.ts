@@ -29,8 +29,8 @@ export interface Reading<T> {
 /** Milliseconds between two times that the same is read, however often it is wanted. */
 const PAUSE = 1_000;
 
-/** Reads a path, and again when `occasion` changes; what is shown stays meanwhile. */
-export function useReading<T>(path: string, occasion: unknown): Reading<T> {
+/** Reads a path, and again when `occasion` changes, or `ticks`; what is shown stays meanwhile. */
+export function useReading<T>(path: string, occasion: unknown, ticks = 0): Reading<T> {
   const [reading, setReading] = useState<Reading<T> & { readonly path: string; readonly at: number }>();
   const known = reading?.path === path ? reading : undefined;
   useEffect(() => {
@@ -50,6 +50,6 @@ export function useReading<T>(path: string, occasion: unknown): Reading<T> {
       wanted = false;
       clearTimeout(timer);
     };
-  }, [path, occasion]);
+  }, [path, occasion, ticks]);
   return { value: known?.value, problem: known?.problem };
 }

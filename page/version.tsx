@@ -1,10 +1,10 @@
 import type { JSX } from "preact";
-import { useContext } from "preact/hooks";
+import { useContext, useEffect, useState } from "preact/hooks";
 import type { ChainStep, VersionDetail } from "../capabilities/status/published";
 import type { ModelVersionKey } from "../capabilities/support/model-version-key";
 import type { HistoryAnswer } from "../capabilities/server/page/wire";
 import { ChangeTable } from "./changes";
-import { Address, Age, Copy, Foreign, Heading, Now, Problem, Section, State } from "./parts";
+import { Address, Age, Copy, Foreign, Heading, Now, Problem, Section, State, useTicks } from "./parts";
 import { useReading } from "./reading";
 import { clockText, durationText, linkable, momentText } from "./text";
 
@@ -13,14 +13,24 @@ const STEPS: Readonly<Record<ChainStep["step"], string>> = {
   apply: "Applied",
   pod: "Pod",
   download: "Downloaded",
-  load: "Loaded",
+  load: "Server started",
   ready: "Ready",
 };
+
+/** Milliseconds from one reading to the next, on the way to Ready and afterwards. */
+const [OFTEN, SELDOM] = [5_000, 30_000];
 
 /** One version, with all that is known of it. @param occasion of which a change means that it is to be read again */
 export function Version({ of, occasion }: { readonly of: ModelVersionKey; readonly occasion: unknown }): JSX.Element {
   const query = new URLSearchParams({ model: of.model, version: of.version }).toString();
-  const detail = useReading<VersionDetail>(`page/version?${query}`, occasion);
+  // On its way, its pod goes from step to step while its state stays the same.
+  const [isReady, setReady] = useState(false);
+  const ticks = useTicks(isReady ? SELDOM : OFTEN);
+  const detail = useReading<VersionDetail>(`page/version?${query}`, occasion, ticks);
+  const word = detail.value?.state.word;
+  useEffect(() => {
+    setReady(word === "Ready");
+  }, [word]);
   const history = useReading<HistoryAnswer>(`page/history?${query}`, occasion);
   return (
     <>

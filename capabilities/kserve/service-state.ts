@@ -1,4 +1,4 @@
-import { foreignText } from "../support/foreign-text";
+import { cutText, foreignText } from "../support/foreign-text";
 import type { LiveInferenceService } from "./live-inference-service";
 import { servedModelName } from "./served-model";
 import { troubleOf } from "./troubles";
@@ -137,7 +137,7 @@ export function loadFailureOf(live: LiveInferenceService): string | undefined {
   if (!hasFailedToLoad(live)) return undefined;
   const { reason = "", message = "" } = live.status.modelStatus?.lastFailureInfo ?? {};
   const lastLine = message.trimEnd().split("\n").at(-1)?.trim() ?? "";
-  return lastLine === "" ? undefined : `${reason}: ${foreignText(lastLine).slice(0, MAXIMUM_CAUSE_LENGTH)}`;
+  return lastLine === "" ? undefined : `${reason}: ${cutText(foreignText(lastLine), MAXIMUM_CAUSE_LENGTH)}`;
 }
 
 /** What KServe says under one type of condition, `Ready` for the service as a whole; undefined when it says nothing yet. */

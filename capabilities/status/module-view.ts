@@ -14,8 +14,8 @@ export interface ModuleFacts {
   /** What the last poll found that somebody may have to act on, each with the cure; undefined when there is nothing. */
   readonly held: string | undefined;
   readonly rollout: string | undefined;
-  /** What keeps status tags from being written, each a sentence. */
-  readonly statusTags: readonly string[];
+  /** What keeps status tags from being written, each a sentence; undefined where they are switched off. */
+  readonly statusTags: readonly string[] | undefined;
 }
 
 /** Polls that may fail until that is bad rather than a moment's trouble. */
@@ -47,9 +47,11 @@ export function moduleItems(facts: ModuleFacts, now: number): ModuleItem[] {
     rollout === undefined
       ? { name: "Rollout", health: "good", value: "all services are up to date" }
       : { name: "Rollout", health: "warning", value: firstSentence(rollout), advice: rollout },
-    statusTags.length === 0
-      ? { name: "Status tags", health: "good", value: "written to MLflow" }
-      : { name: "Status tags", health: "warning", value: "not all can be written", advice: statusTags.join("; ") },
+    statusTags === undefined
+      ? { name: "Status tags", health: "good", value: "switched off (MLFLOW_KSERVE_STATUS_TAGS)" }
+      : statusTags.length === 0
+        ? { name: "Status tags", health: "good", value: "written to MLflow" }
+        : { name: "Status tags", health: "warning", value: "not all can be written", advice: statusTags.join("; ") },
   ];
 }
 

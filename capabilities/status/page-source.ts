@@ -1,3 +1,4 @@
+import { serves } from "../kserve/identity";
 import type { InferenceServices } from "../kserve/inference-services";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { newestPod } from "../kserve/predictor-pods";
@@ -22,7 +23,7 @@ import type { PageSource, PublishedVersion, StateWord, VersionDetail } from "./p
 import type { Publishing } from "./publishing";
 
 export interface PageSourceOptions {
-  readonly publishing: Pick<Publishing, "versions" | "history" | "known" | "deliveredAt" | "concerns">;
+  readonly publishing: Pick<Publishing, "versions" | "history" | "known" | "deliveredAt" | "concerns" | "isComplete">;
   readonly apiServer: ApiServer;
   readonly services: Pick<InferenceServices, "get" | "namespace">;
   readonly mlflow: Pick<MlflowReader, "getModelVersion" | "getRun">;
@@ -98,12 +99,15 @@ export function createPageSource(options: PageSourceOptions): PageSource & { rea
     const published = known && publishing.versions.describe(known);
     if (published === undefined) return undefined;
     const name = published.inferenceService;
-    const [version, signature, live, pod] = await Promise.all([
+    const [version, signature, found, newest] = await Promise.all([
       orNothing(mlflow.getModelVersion(key)),
       orNothing(options.readSignature(key)),
       name === undefined ? undefined : orNothing(services.get(name)),
       name === undefined ? undefined : orNothing(newestPod(apiServer, services.namespace, name)),
     ]);
+    // Somebody else's may have the name.
+    const isOwn = found !== undefined && serves(found.metadata, key);
+    const [live, pod] = isOwn ? [found, newest] : [];
     return {
       ...published,
       chain: chainOf({ deliveredAt: publishing.deliveredAt(key), live, pod }),
@@ -120,6 +124,7 @@ export function createPageSource(options: PageSourceOptions): PageSource & { rea
   };
 
   return {
+    isComplete: publishing.isComplete,
     snapshot: publishing.versions.snapshot,
     since: publishing.versions.since,
     subscribe: publishing.versions.subscribe,

@@ -105,6 +105,8 @@ export interface PublishedChange {
 
 /** All that the page shows, read-only. */
 export interface PageSource {
+  /** Whether it is known what there is: not before MLflow has been compared with the cluster for the first time. */
+  readonly isComplete: () => boolean;
   /** All versions and the revision that this is; revisions of one process only grow. */
   readonly snapshot: () => { readonly revision: number; readonly versions: readonly PublishedVersion[] };
   /** What changed since a revision, as one change; undefined when that is too long ago, and a snapshot is needed. */

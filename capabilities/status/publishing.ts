@@ -67,7 +67,9 @@ export interface Publishing {
   /** The watch saw a service, or that it is gone. */
   readonly serviceSeen: (key: ModelVersionKey, live: LiveInferenceService) => void;
   readonly serviceGone: (key: ModelVersionKey, uid: string) => void;
-  readonly reconciled: (key: ModelVersionKey, outcome: Outcome, wake: Wake) => void;
+  /** A reconcile begins. @returns what {@link reconciled} wants */
+  readonly reconciling: () => number;
+  readonly reconciled: (key: ModelVersionKey, outcome: Outcome, wake: Wake, begun: number) => void;
   readonly failed: (key: ModelVersionKey) => void;
   /** The state of the version that a service is of, as the service is now. */
   readonly stateOf: (live: LiveInferenceService) => VersionState;
@@ -77,6 +79,8 @@ export interface Publishing {
   readonly deliveredAt: (key: ModelVersionKey) => number | undefined;
   /** What the last poll found that somebody may have to act on. */
   readonly concerns: () => Concerns;
+  /** Whether a poll has come to its end: before, nobody knows what there is. */
+  readonly isComplete: () => boolean;
   /** Changes of states since the start, the newest first. */
   readonly history: () => readonly StateChange[];
   readonly idle: () => Promise<void>;
@@ -152,8 +156,7 @@ export function createPublishing(options: PublishingOptions): Publishing {
       await start();
       const { tagged, heldRemovals: held, undecidedRemovals: undecided } = resynced;
       states.polled(begun, { tagged, services, held, undecided });
-      if (polls % SEARCH_EVERY === 0) states.found(begun, await searchLeftBehind());
-      polls++;
+      if (polls++ % SEARCH_EVERY === 0) states.found(begun, await searchLeftBehind());
       writer.polled();
       const { heldRemovals, report, rollout } = resynced;
       concerns = {
@@ -170,9 +173,10 @@ export function createPublishing(options: PublishingOptions): Publishing {
       pacing.serviceChanged();
       states.serviceGone(key, uid);
     },
-    reconciled(key, outcome, { cause }) {
+    reconciling: states.now,
+    reconciled(key, outcome, { cause }, begun) {
       if (cause === "delivery") deliveries.set(formatKey(key), Date.now());
-      states.reconciled(key, outcome);
+      states.reconciled(key, outcome, begun);
     },
     failed: states.failed,
     stateOf(live) {
@@ -180,12 +184,16 @@ export function createPublishing(options: PublishingOptions): Publishing {
       const service = factsOf(live, startLimit);
       const known = key && states.factsAbout(key);
       const state = versionState({ wish: undefined, ...known, service }, found => key && urlOf(found, key));
-      return state ?? { word: service.state, since: service.since, cause: service.cause };
+      const told = key && states.get(key)?.state;
+      const since = (told?.word === state?.word ? told?.since : undefined) ?? service.since;
+      if (state !== undefined) return { ...state, since: state.since ?? since };
+      return { word: service.state, since: service.since, cause: service.cause };
     },
     versions,
     known: states.get,
     deliveredAt: key => deliveries.get(formatKey(key)),
-    concerns: () => ({ ...concerns, statusTags: writer.concerns() }),
+    concerns: () => ({ ...concerns, statusTags: options.statusTags ? writer.concerns() : undefined }),
+    isComplete: () => polls > 0,
     history: () => history,
     idle: writer.idle,
     async stop() {

@@ -13,6 +13,8 @@ export interface Unwritten {
   readonly foreign: readonly string[];
   /** Versions whose tags somebody else changes back. */
   readonly contested: readonly string[];
+  /** What MLflow answered the last time, where several writings failed one after the other. */
+  readonly failing: readonly string[];
 }
 
 /** One of the things that keep status tags from being as they should. */
@@ -29,11 +31,12 @@ export const PROBLEM_IS_OVER: Readonly<Record<TagProblem["kind"], string>> = {
   overwritten: "No status tags have to be overwritten instead of deleted any more",
   foreign: "No version has a tag any more that this module did not write and needs",
   contested: "Nobody else changes status tags any more",
+  failing: "MLflow takes status tags again",
 };
 
 /** A sentence for each thing, with cause and cure. */
 export function describeUnwritten(found: Unwritten, keys: StatusTagKeys): TagProblem[] {
-  const { denied, overwritten, foreign, contested } = found;
+  const { denied, overwritten, foreign, contested, failing } = found;
   const problems: TagProblem[] = [];
   const tell = (kind: TagProblem["kind"], message: string): void => {
     if (found[kind].length > 0) problems.push({ kind, message });
@@ -58,6 +61,11 @@ export function describeUnwritten(found: Unwritten, keys: StatusTagKeys): TagPro
     "contested",
     `somebody else changes the tag ${keys.state} of ${namesOf(contested, "version")} again and again, so it is left to them: ` +
       "where two installations serve from one MLflow, give each a prefix of its own with MLFLOW_KSERVE_STATUS_TAG_PREFIX",
+  );
+  tell(
+    "failing",
+    `MLflow does not take status tags (${failing.join("; ")}), so what it says of versions is out of date; serving goes on, and each ` +
+      "poll tries again: see MLflow's log",
   );
   return problems;
 }

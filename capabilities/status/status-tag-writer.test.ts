@@ -64,6 +64,7 @@ function setUp(fail: (call: string) => MlflowError | undefined = () => undefined
         return entry && describeKnown(entry);
       },
       all: () => [...known.values()].map(describeKnown),
+      now: () => 0,
       read: () => undefined,
       tagWritten: () => undefined,
       tagUncertain: () => undefined,
@@ -262,5 +263,24 @@ describe("createStatusTagWriter", () => {
     expect(
       [4, 5].map(version => stored.get(formatKey({ model: "iris", version: String(version) }))?.get("serving")),
     ).toEqual(["Ready", "Ready"]);
+  });
+
+  it("says that MLflow does not take them at all, and when it does again", async () => {
+    const mlflow = { isWell: false };
+    const error = new MlflowError("unexpected", "database is locked", undefined, { facts: { status: 500 } });
+    const setup = setUp(() => (mlflow.isWell ? undefined : error));
+    const { writer, put } = setup;
+    for (let version = 1; version <= 5; version++) put({ model: "iris", version: String(version) }, { word: "Ready" });
+    for (let poll = 0; poll < 3; poll++) {
+      writer.polled();
+      await writer.idle();
+    }
+    expect(setup.messages).toEqual([expect.stringMatching(/^MLflow does not take status tags \(database is locked\)/)]);
+    expect(writer.concerns()).toHaveLength(1);
+    mlflow.isWell = true;
+    writer.polled();
+    await writer.idle();
+    writer.polled();
+    expect(writer.concerns()).toEqual([]);
   });
 });

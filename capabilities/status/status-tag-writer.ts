@@ -33,7 +33,7 @@ const FAILURES = 3;
 const CAPACITY = 50_000;
 
 export interface StatusTagWriterOptions {
-  readonly states: Pick<VersionStates, "get" | "all" | "read" | "tagWritten" | "tagUncertain">;
+  readonly states: Pick<VersionStates, "get" | "all" | "now" | "read" | "tagWritten" | "tagUncertain">;
   readonly tags: VersionTags;
   readonly readVersion: (key: ModelVersionKey) => Promise<ModelVersion | undefined>;
   readonly keys: StatusTagKeys;
@@ -88,6 +88,8 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
   let timer: NodeJS.Timeout | undefined;
   let isStopped = false;
   let problems: readonly TagProblem[] = [];
+  /** What MLflow answered when several writings failed one after the other. */
+  let failing: string | undefined;
 
   const mayTry = (right: "set" | "delete", model: string): boolean => (denied[right].get(model) ?? 0) <= now();
 
@@ -136,8 +138,9 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
 
   /** @throws MlflowError */
   const readTags = async (key: ModelVersionKey): Promise<void> => {
+    const asked = states.now();
     try {
-      states.read(key, await options.readVersion(key));
+      states.read(key, await options.readVersion(key), asked);
     } catch (error) {
       // What may not be read may not be written either.
       if (isDenial(error)) denied.set.set(key.model, now() + DENIED_FOR);
@@ -179,17 +182,19 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
       try {
         await turn();
         await bringUpToDate(key);
-        failures = 0;
+        [failures, failing] = [0, undefined];
         failed.delete(formatKey(key));
       } catch (error) {
         if (!(error instanceof MlflowError)) throw error;
-        if (error.code === "RESOURCE_DOES_NOT_EXIST") states.read(key, undefined);
+        if (error.code === "RESOURCE_DOES_NOT_EXIST") states.read(key, undefined, states.now());
         // Overwritten instead, at once.
         else if (isDenial(error) && mayTry("set", key.model)) waiting.set(formatKey(key), { key, from: 0 });
         else {
           failed.add(formatKey(key));
           log.debug({ ...key, cause: messageOf(error) }, "Status tags could not be written, the next poll tries again");
-          if (!isDenial(error) && ++failures >= FAILURES) waiting.clear();
+          if (isDenial(error) || ++failures < FAILURES) continue;
+          failing = messageOf(error);
+          waiting.clear();
         }
       }
     }
@@ -269,7 +274,10 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
       for (const key of outdated) if (hasFailed(key)) enqueue(key);
       for (const right of [denied.set, denied.delete])
         for (const model of right.keys()) if (!models.has(model)) right.delete(model);
-      const found = { denied: [...denied.set.keys()], overwritten: [...denied.delete.keys()], foreign, contested };
+      const found = {
+        ...{ denied: [...denied.set.keys()], overwritten: [...denied.delete.keys()], foreign, contested },
+        failing: failing === undefined ? [] : [failing],
+      };
       options.onUnwritten({ denied: denied.set.size, foreign: foreign.length, contested: contested.length });
       tell(describeUnwritten(found, keys));
     },

@@ -1,3 +1,4 @@
+import { cutText } from "../support/foreign-text";
 import type { StateWord, VersionState } from "./published";
 import { STATE_WORDS } from "./published";
 
@@ -78,6 +79,6 @@ export function planStatusTags(situation: StatusTagSituation, keys: StatusTagKey
 
 /** A text in the form that a tag takes: one line, and not too long. */
 function valueOf(text: string | undefined): string | undefined {
-  const line = text?.replace(/\s+/g, " ").trim().slice(0, MAXIMUM_VALUE_LENGTH);
+  const line = text === undefined ? undefined : cutText(text.replace(/\s+/g, " ").trim(), MAXIMUM_VALUE_LENGTH);
   return line === "" ? undefined : line;
 }

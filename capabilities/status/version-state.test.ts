@@ -27,7 +27,7 @@ describe("versionState", () => {
     [
       "one that cannot be made at this moment",
       { failure: failure({ kind: "passing", message: "MLflow cannot be reached" }) },
-      { word: "Starting", cause: "MLflow cannot be reached" },
+      { word: "Waiting", cause: "MLflow cannot be reached" },
     ],
     ["one that serves", { service: READY }, { word: "Ready", url: URL, since: Date.parse("2026-02-03T04:05:06Z") }],
     ["one that serves, of which MLflow was not asked yet", { wish: undefined, service: READY }, { word: "Ready" }],

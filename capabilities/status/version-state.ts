@@ -28,6 +28,8 @@ export interface VersionFacts {
  * What a person has to act on goes before what the service itself says: a version whose latest wish was refused is `Refused`
  * also where its service goes on serving in a former form, with the address of that.
  *
+ * Since when is known of what the service itself says; what a wish, a failure or a hold makes of it is so since it is told.
+ *
  * @param urlOf where a service that serves answers
  */
 export function versionState(
@@ -36,14 +38,12 @@ export function versionState(
 ): VersionState | undefined {
   if (service?.state === "Stopping") return { word: "Stopping", since: service.since, cause: service.cause };
   const url = service && urlOf(service);
-  const waiting = (cause: string): VersionState => ({ word: "Waiting", url, since: service?.since, cause });
+  const waiting = (cause: string): VersionState => ({ word: "Waiting", url, cause });
   if (service !== undefined && hold !== undefined) return waiting(hold);
   if (failure?.kind === "permanent") {
     const word = failure.event === undefined ? "Refused" : EVENT_STATES[failure.event];
     // Of a version whose name is taken, nothing serves.
-    return word === "Conflict"
-      ? { word, cause: failure.message }
-      : { word, url, since: service?.since, cause: failure.message };
+    return word === "Conflict" ? { word, cause: failure.message } : { word, url, cause: failure.message };
   }
   if (failure?.kind === "waiting") return waiting(failure.message);
   if (service !== undefined && service.management !== "managed") return waiting(explainManagement(service.management));
@@ -51,13 +51,15 @@ export function versionState(
     case "wait":
       return waiting(wish.reason);
     case "refuse":
-      return { word: "Refused", url, since: service?.since, cause: wish.reason };
+      return { word: "Refused", url, cause: wish.reason };
     case "remove":
       // That it could not be taken away is more than that it should.
       return service && { word: "Stopping", cause: failure?.message ?? wish.reason };
     case "serve":
     case undefined:
       if (service !== undefined) return { word: service.state, url, since: service.since, cause: service.cause };
-      return wish && { word: "Starting", cause: failure?.message };
+      // Nothing is made of it before what failed is over, and for that somebody may have to do something.
+      if (failure !== undefined) return waiting(failure.message);
+      return wish && { word: "Starting" };
   }
 }

@@ -70,7 +70,7 @@ describe("createVersionStates", () => {
   it("follows a version through its life by what is heard between two polls", () => {
     const { states, words, poll } = setUp();
     poll();
-    states.reconciled(KEY, outcome("created", modelVersion()));
+    states.reconciled(KEY, outcome("created", modelVersion()), states.now());
     states.serviceSeen(KEY, serviceIn("Unknown"));
     states.serviceSeen(KEY, serviceIn("True"));
     states.serviceGone(KEY, "uid of another one");
@@ -78,7 +78,7 @@ describe("createVersionStates", () => {
     // Nobody knows yet whether it was somebody's mistake or the tag is gone.
     states.serviceGone(KEY, serviceIn("True").uid);
     expect(words).toHaveLength(3);
-    states.reconciled(KEY, outcome("unchanged", modelVersion({ tags: new Map([["serving", "Ready"]]) })));
+    states.reconciled(KEY, outcome("unchanged", modelVersion({ tags: new Map([["serving", "Ready"]]) })), states.now());
     expect(words.slice(3)).toEqual([undefined]);
     expect(states.get(KEY)?.tags).toEqual(new Map([["serving", "Ready"]]));
     states.tagWritten(KEY, { key: "serving", value: undefined });
@@ -90,7 +90,7 @@ describe("createVersionStates", () => {
     const { states, words, poll } = setUp();
     poll({ tagged: [modelVersion()], services: withService(serviceIn("True")) });
     poll({ tagged: [modelVersion()], services: withService(serviceIn("True")) }, () => {
-      states.reconciled(KEY, outcome("deleted", modelVersion({ tags: new Map() })));
+      states.reconciled(KEY, outcome("deleted", modelVersion({ tags: new Map() })), states.now());
     });
     expect(words).toEqual(["Ready", "Stopping"]);
     poll();
@@ -102,27 +102,31 @@ describe("createVersionStates", () => {
     const { uid } = serviceIn("True");
     const untagged = modelVersion({ tags: new Map() });
     poll({ tagged: [modelVersion()], services: withService(serviceIn("True")) });
-    states.reconciled(KEY, { ...outcome("deleted", untagged), uid, reason: "no tag" });
+    states.reconciled(KEY, { ...outcome("deleted", untagged), uid, reason: "no tag" }, states.now());
     expect(states.get(KEY)?.state).toMatchObject({ word: "Stopping", cause: "no tag" });
     states.serviceGone(KEY, uid);
-    states.reconciled(KEY, outcome("unchanged", untagged));
+    states.reconciled(KEY, outcome("unchanged", untagged), states.now());
     expect(words).toEqual(["Ready", "Stopping", undefined]);
 
     poll({ tagged: [modelVersion()], services: withService(serviceIn("True")) });
     states.serviceGone(KEY, uid);
-    states.reconciled(KEY, { ...outcome("deleted", untagged), uid });
+    states.reconciled(KEY, { ...outcome("deleted", untagged), uid }, states.now());
     expect(words.slice(3)).toEqual(["Ready", undefined]);
 
     poll({ tagged: [modelVersion()], services: withService(serviceIn("True")) });
-    states.reconciled(KEY, { ...outcome("deleted", untagged), uid });
-    states.reconciled(KEY, { ...outcome("created", modelVersion()), uid: "the next" });
+    states.reconciled(KEY, { ...outcome("deleted", untagged), uid }, states.now());
+    states.reconciled(KEY, { ...outcome("created", modelVersion()), uid: "the next" }, states.now());
     expect(words.slice(5)).toEqual(["Ready", "Stopping", "Starting"]);
   });
 
   it("says at once why a service stays that a reconcile held", () => {
     const { states, poll } = setUp();
     poll({ tagged: [modelVersion()], services: withService(serviceIn("True")) });
-    states.reconciled(KEY, { ...outcome("held", modelVersion({ tags: new Map() })), reason: "the next poll decides" });
+    states.reconciled(
+      KEY,
+      { ...outcome("held", modelVersion({ tags: new Map() })), reason: "the next poll decides" },
+      states.now(),
+    );
     expect(states.get(KEY)?.state).toMatchObject({
       word: "Waiting",
       cause: "its service is to go, and stays for now: the next poll decides",
@@ -135,7 +139,7 @@ describe("createVersionStates", () => {
     failures.set(formatKey(KEY), refusal);
     poll({ tagged: [modelVersion()] });
     failures.delete(formatKey(KEY));
-    states.reconciled(KEY, outcome("created", modelVersion()));
+    states.reconciled(KEY, outcome("created", modelVersion()), states.now());
     const held = [{ key: KEY, inferenceService: "mlflow-iris-v3", reason: "mass", isNotAllowed: false }] as const;
     poll({ services: withService(serviceIn("True")), held });
     poll({ services: withService(serviceIn("True")) });
@@ -166,7 +170,7 @@ describe("createVersionStates", () => {
     poll({ tagged: [modelVersion({ tags: new Map() })] });
     expect(words).toEqual(["Starting"]);
     expect(states.get(KEY)?.tags).toBeUndefined();
-    states.read(KEY, modelVersion());
+    states.read(KEY, modelVersion(), states.now());
     expect(states.get(KEY)?.tags).toEqual(new Map());
   });
 
@@ -176,7 +180,7 @@ describe("createVersionStates", () => {
     poll({ tagged: [bare] });
     states.found(1, [bare, { ...bare, model: "unknown" }]);
     expect([...states.all()]).toMatchObject([{ key: KEY, isUncertain: true }]);
-    states.read(KEY, modelVersion());
+    states.read(KEY, modelVersion(), states.now());
     states.found(1, [bare]);
     expect(states.get(KEY)).toMatchObject({ isUncertain: false });
   });
@@ -186,11 +190,11 @@ describe("createVersionStates", () => {
     poll({ tagged: [modelVersion()] });
     states.tagUncertain(KEY);
     // The search of a poll that began before says nothing about it, and the version is not in the next one.
-    states.reconciled(KEY, outcome("deleted", undefined));
+    states.reconciled(KEY, outcome("deleted", undefined), states.now());
     states.tagUncertain(KEY);
     poll();
     expect(states.get(KEY)).toMatchObject({ isUncertain: true, tags: undefined, state: undefined });
-    states.read(KEY, modelVersion({ tags: new Map([["serving", "Starting"]]) }));
+    states.read(KEY, modelVersion({ tags: new Map([["serving", "Starting"]]) }), states.now());
     expect(states.get(KEY)).toMatchObject({ isUncertain: false, tags: new Map([["serving", "Starting"]]) });
   });
 
@@ -204,5 +208,69 @@ describe("createVersionStates", () => {
     expect(words).toEqual(["Ready"]);
     poll();
     expect(words).toEqual(["Ready", undefined]);
+  });
+
+  it("takes the word of a service that somebody has made for more than an older wish, hold or failure", () => {
+    const { states, failures, words, poll } = setUp();
+    const refusal = { kind: "permanent", owner: "version", answer: 422, status: "refused", message: "no" } as const;
+    failures.set(formatKey(KEY), refusal);
+    poll({ tagged: [modelVersion()] });
+    // Its cause was taken away, and another process has made the service.
+    states.serviceSeen(KEY, serviceIn("True"));
+    expect(words).toEqual(["Refused", "Ready"]);
+    states.failed(KEY);
+    expect(words).toEqual(["Refused", "Ready", "Refused"]);
+    failures.clear();
+    poll();
+    expect(words.slice(3)).toEqual([undefined]);
+    states.serviceSeen(KEY, { ...serviceIn("True"), uid: "the next one" });
+    expect(words.slice(4)).toEqual(["Ready"]);
+  });
+
+  it("does not take a version for untagged whose service came while the search was under way", () => {
+    const { states, words, poll } = setUp();
+    poll();
+    poll({}, () => {
+      states.serviceSeen(KEY, serviceIn("True"));
+    });
+    expect(words).toEqual(["Ready"]);
+    poll({ services: withService(serviceIn("True")) });
+    expect(words).toEqual(["Ready", "Stopping"]);
+  });
+
+  it("learns from a search for status tags nothing of what is to be served, which an alias may want", () => {
+    const { states, words, poll } = setUp();
+    const wanted = modelVersion({ tags: new Map([["serving", "Ready"]]), modelWish: { alias: "champion" } });
+    poll({ tagged: [wanted], services: withService(serviceIn("True")) });
+    const begun = states.begin();
+    states.polled(begun, {
+      ...{ tagged: [wanted], services: withService(serviceIn("True")), held: [], undecided: [] },
+    });
+    states.found(begun, [modelVersion({ tags: new Map([["serving", "Failed"]]) })]);
+    expect(words).toEqual(["Ready"]);
+    expect(states.get(KEY)?.tags).toEqual(new Map([["serving", "Failed"]]));
+  });
+
+  it("does not forget a tag that was written after a reconcile had read the version", () => {
+    const { states, poll } = setUp();
+    poll({ tagged: [modelVersion()], services: withService(serviceIn("True")) });
+    const asked = states.now();
+    states.tagWritten(KEY, { key: "serving.cause", value: "it goes" });
+    states.reconciled(KEY, outcome("unchanged", modelVersion({ tags: new Map([["serving", "Ready"]]) })), asked);
+    expect(states.get(KEY)?.tags).toEqual(new Map([["serving.cause", "it goes"]]));
+  });
+
+  it("says since when a refusal is, and not since when the service is Ready that it is about", () => {
+    const { states, failures, poll } = setUp();
+    poll({ tagged: [modelVersion()], services: withService(serviceIn("True")) });
+    const before = Date.now();
+    failures.set(formatKey(KEY), {
+      ...({ kind: "permanent", owner: "version", answer: 422, status: "refused", message: "no" } as const),
+    });
+    states.failed(KEY);
+    const since = states.get(KEY)?.state?.since ?? 0;
+    expect(since).toBeGreaterThanOrEqual(before);
+    poll({ tagged: [modelVersion()], services: withService(serviceIn("True")) });
+    expect(states.get(KEY)?.state).toMatchObject({ word: "Refused", since });
   });
 });

@@ -1,16 +1,16 @@
 import type { ServiceFacts } from "../kserve/service-facts";
 import type { ModelVersion } from "../mlflow/client";
-import { decide } from "../reconciliation/decision";
 import type { Failure } from "../reconciliation/failures";
 import { explainHold } from "../reconciliation/hold-reason";
 import type { HeldRemoval, UndecidedRemoval } from "../reconciliation/hold-reason";
 import type { Outcome } from "../reconciliation/reconciler";
 import { formatKey } from "../support/model-version-key";
 import type { ModelVersionKey } from "../support/model-version-key";
-import { withoutVolatileParts } from "./failure-memory";
 import type { VersionState } from "./published";
-import { areOwn, statusTagsOf } from "./status-tags";
+import { areOwn } from "./status-tags";
 import type { StatusTagKeys, TagChange } from "./status-tags";
+import { isSameState, learnTags, learnWish, newEntry, placeService } from "./version-entry";
+import type { VersionEntry } from "./version-entry";
 import { versionState } from "./version-state";
 import type { VersionFacts, Wish } from "./version-state";
 
@@ -56,13 +56,16 @@ export interface VersionStates {
   readonly polled: (begun: number, found: PolledVersions) => void;
   /** Versions with status tags that a search has found that began at `begun`. Without tags, it left them out. */
   readonly found: (begun: number, versions: readonly ModelVersion[]) => void;
-  /** MLflow was asked about this very version; undefined when it says that there is none. */
-  readonly read: (key: ModelVersionKey, version: ModelVersion | undefined) => void;
+  /** The present moment, for what is asked from now on. */
+  readonly now: () => number;
+  /** MLflow was asked about this very version; undefined when it says that there is none. @param asked when, by {@link now} */
+  readonly read: (key: ModelVersionKey, version: ModelVersion | undefined, asked: number) => void;
   /** The watch saw a service. */
   readonly serviceSeen: (key: ModelVersionKey, facts: ServiceFacts) => void;
   /** The watch saw that a service is gone. What that means, the reconcile that follows tells. */
   readonly serviceGone: (key: ModelVersionKey, uid: string) => void;
-  readonly reconciled: (key: ModelVersionKey, outcome: Outcome) => void;
+  /** @param asked when the reconcile began, by {@link now} */
+  readonly reconciled: (key: ModelVersionKey, outcome: Outcome, asked: number) => void;
   readonly failed: (key: ModelVersionKey) => void;
   /** A status tag was written to MLflow. */
   readonly tagWritten: (key: ModelVersionKey, change: TagChange) => void;
@@ -84,23 +87,6 @@ export interface VersionStatesOptions {
   readonly onChange: (change: VersionChange) => void;
 }
 
-interface Entry {
-  readonly key: ModelVersionKey;
-  wish: Wish | undefined;
-  wishFrom: number;
-  service: ServiceFacts | undefined;
-  serviceFrom: number;
-  /** The service that the watch saw go last. */
-  goneUid: string | undefined;
-  hold: string | undefined;
-  tags: ReadonlyMap<string, string> | undefined;
-  tagsFrom: number;
-  isUncertain: boolean;
-  /** Its service went, and nobody knows yet what MLflow says about it. */
-  isUnsettled: boolean;
-  state: VersionState | undefined;
-}
-
 /** What a hold's reason is told after. */
 const STAYS = "its service is to go, and stays for now";
 
@@ -108,60 +94,44 @@ const NOT_TAGGED: Wish = { kind: "remove", reason: "the model version is not tag
 
 export function createVersionStates(options: VersionStatesOptions): VersionStates {
   const { deployTagKey, tagKeys, urlOf, failureOf, onChange } = options;
-  const entries = new Map<string, Entry>();
+  const entries = new Map<string, VersionEntry>();
   /** Counts what is heard, so that it is known what came after what. */
   let moment = 0;
   let isActive = false;
   let isComplete = false;
+  /** What the first poll finds has been so for nobody knows how long. */
+  let isFirst = true;
 
-  const entryOf = (key: ModelVersionKey): Entry => {
+  const entryOf = (key: ModelVersionKey): VersionEntry => {
     const id = formatKey(key);
-    const known = entries.get(id);
-    if (known !== undefined) return known;
-    const entry: Entry = {
-      ...{ key: { model: key.model, version: key.version }, wish: undefined, service: undefined, hold: undefined },
-      ...{ wishFrom: 0, serviceFrom: 0, tagsFrom: 0, tags: undefined, isUncertain: false },
-      ...{ isUnsettled: false, goneUid: undefined, state: undefined },
-    };
-    entries.set(id, entry);
-    return entry;
+    const known = entries.get(id) ?? newEntry(key);
+    entries.set(id, known);
+    return known;
   };
 
-  const evaluate = (entry: Entry): void => {
+  const failureOver = ({ key, overcome }: VersionEntry): Failure | undefined => {
+    const failure = failureOf(key);
+    return failure === overcome ? undefined : failure;
+  };
+
+  const evaluate = (entry: VersionEntry): void => {
     if (!isComplete || entry.isUnsettled) return;
     const { key, wish, service, hold, state: before } = entry;
-    const facts = { wish, service, hold, failure: failureOf(key) };
-    const after = versionState(facts, found => urlOf(found, key));
-    if (before !== undefined && after !== undefined && isSame(before, after)) return;
+    const facts = { wish, service, hold, failure: failureOver(entry) };
+    const found = versionState(facts, one => urlOf(one, key));
+    const since = before?.word === found?.word ? before?.since : isFirst ? undefined : Date.now();
+    const after = found && { ...found, since: found.since ?? since };
+    if (before !== undefined && after !== undefined && isSameState(before, after)) return;
     entry.state = after;
     if (before !== undefined || after !== undefined) onChange({ key, before, after });
   };
 
-  const learn = (entry: Entry, version: ModelVersion | undefined, from: number): void => {
-    if (entry.wishFrom <= from) {
-      entry.wish = wishOf(version, deployTagKey);
-      entry.wishFrom = from;
-    }
-    if (entry.tagsFrom > from) return;
-    entry.tags = version === undefined ? new Map() : statusTagsOf(version.tags, tagKeys);
-    entry.tagsFrom = from;
-    entry.isUncertain = false;
+  const learn = (entry: VersionEntry, version: ModelVersion | undefined, from: number): void => {
+    learnWish(entry, version, from, deployTagKey);
+    learnTags(entry, version, from, tagKeys);
   };
 
-  /** Of a registry whose searches leave the tags out; the one that it was searched for by is there. */
-  const learnWithoutTags = (entry: Entry, version: ModelVersion, from: number): void => {
-    const { tags, isUncertain } = entry;
-    learn(entry, { ...version, tags: new Map([[deployTagKey, "true"]]) }, from);
-    Object.assign(entry, { tags, isUncertain });
-  };
-
-  const place = (entry: Entry, service: ServiceFacts | undefined, from: number): void => {
-    if (entry.serviceFrom > from) return;
-    entry.service = service;
-    entry.serviceFrom = from;
-  };
-
-  const heard = (key: ModelVersionKey, change: (entry: Entry, now: number) => void): void => {
+  const heard = (key: ModelVersionKey, change: (entry: VersionEntry, now: number) => void): void => {
     if (!isActive) return;
     const entry = entryOf(key);
     change(entry, ++moment);
@@ -174,13 +144,16 @@ export function createVersionStates(options: VersionStatesOptions): VersionState
       return ++moment;
     },
 
+    now: () => ++moment,
+
     polled(begun, { tagged, services, held, undecided }) {
       isComplete = true;
       const found = new Set<string>();
       for (const version of tagged) {
         found.add(formatKey(version));
+        // Of a registry whose searches leave the tags out; the one that it was searched for by is there.
         if (version.tags.size > 0) learn(entryOf(version), version, begun);
-        else learnWithoutTags(entryOf(version), version, begun);
+        else learnWish(entryOf(version), { ...version, tags: new Map([[deployTagKey, "true"]]) }, begun, deployTagKey);
       }
       for (const [, { key }] of services) entryOf(key);
       const holds = new Map([
@@ -188,8 +161,10 @@ export function createVersionStates(options: VersionStatesOptions): VersionState
         ...undecided.map(({ key, cause }): [string, string] => [formatKey(key), cause]),
       ]);
       for (const [id, entry] of entries) {
-        if (!found.has(id) && entry.wishFrom < begun) entry.wish = NOT_TAGGED;
-        place(entry, services.get(id)?.facts, begun);
+        // Of a service that came meanwhile, the next poll tells.
+        const isNewer = entry.wish === undefined && entry.serviceFrom > begun;
+        if (!found.has(id) && entry.wishFrom < begun && !isNewer) entry.wish = NOT_TAGGED;
+        placeService(entry, services.get(id)?.facts, begun);
         entry.hold = holds.get(id);
         entry.isUnsettled = false;
         evaluate(entry);
@@ -197,6 +172,7 @@ export function createVersionStates(options: VersionStatesOptions): VersionState
         const isForgotten = entry.tags === undefined || !areOwn(entry.tags, tagKeys);
         if (entry.state === undefined && !entry.isUncertain && isForgotten) entries.delete(id);
       }
+      isFirst = false;
     },
 
     found(begun, versions) {
@@ -206,21 +182,26 @@ export function createVersionStates(options: VersionStatesOptions): VersionState
           if (known !== undefined) known.isUncertain ||= known.tags === undefined;
           continue;
         }
+        // It does not tell whether the version is to be served: an alias may want it.
         const entry = entryOf(version);
-        learn(entry, version, begun);
+        learnTags(entry, version, begun, tagKeys);
         evaluate(entry);
       }
     },
 
-    read: (key, version) => {
-      heard(key, (entry, now) => {
-        learn(entry, version, now);
+    read: (key, version, asked) => {
+      heard(key, entry => {
+        learn(entry, version, asked);
       });
     },
 
     serviceSeen: (key, facts) => {
       heard(key, (entry, now) => {
-        place(entry, facts, now);
+        if (facts.uid !== entry.service?.uid && facts.state !== "Stopping") {
+          // Somebody has made it, and so has read another wish than the one that is known here.
+          Object.assign(entry, { wish: undefined, hold: undefined, overcome: failureOf(key), isUnsettled: false });
+        }
+        placeService(entry, facts, now);
       });
     },
 
@@ -229,20 +210,20 @@ export function createVersionStates(options: VersionStatesOptions): VersionState
         entry.goneUid = uid;
         // Another one may have been made since.
         if (entry.service !== undefined && entry.service.uid !== uid) return;
-        place(entry, undefined, now);
+        placeService(entry, undefined, now);
         entry.isUnsettled = true;
       });
     },
 
-    reconciled: (key, outcome) => {
+    reconciled: (key, outcome, asked) => {
       const { action, version, reason = "" } = outcome;
       heard(key, (entry, now) => {
-        learn(entry, version, now);
+        learn(entry, version, asked);
         const { service, goneUid } = entry;
         // The answer to a Delete may come after the word of the watch that the service is gone.
-        if (action === "deleted" && outcome.uid !== goneUid) place(entry, leaving(outcome), now);
+        if (action === "deleted" && outcome.uid !== goneUid) placeService(entry, leaving(outcome), now);
         // Another one than the one that is known was in nobody's way any more.
-        if (action === "created" && service?.uid !== outcome.uid) place(entry, undefined, now);
+        if (action === "created" && service?.uid !== outcome.uid) placeService(entry, undefined, now);
         entry.hold = action === "held" ? (entry.hold ?? `${STAYS}: ${reason}`) : undefined;
         entry.isUnsettled = false;
       });
@@ -250,6 +231,7 @@ export function createVersionStates(options: VersionStatesOptions): VersionState
 
     failed: key => {
       heard(key, entry => {
+        entry.overcome = undefined;
         // Of a service that is gone, only who got an answer of MLflow's knows what that means.
         if (failureOf(key)?.kind !== "passing") entry.isUnsettled = false;
       });
@@ -276,24 +258,13 @@ export function createVersionStates(options: VersionStatesOptions): VersionState
     get: key => entries.get(formatKey(key)),
     factsAbout(key) {
       const entry = isComplete ? entries.get(formatKey(key)) : undefined;
-      return entry && { wish: entry.wish, hold: entry.hold, failure: failureOf(key) };
+      return entry && { wish: entry.wish, hold: entry.hold, failure: failureOver(entry) };
     },
     all: () => entries.values(),
   };
 }
 
-function wishOf(version: ModelVersion | undefined, deployTagKey: string): Wish {
-  const decision = decide(version, deployTagKey);
-  return decision.kind === "serve" ? { kind: "serve" } : decision;
-}
-
 /** A service of which the API server has taken the Delete: its owners' finalizers may keep it for a while. */
 function leaving({ inferenceService: name, uid = "", reason: cause }: Outcome): ServiceFacts {
   return { name, uid, state: "Stopping", since: Date.now(), cause, management: "managed", urls: undefined };
-}
-
-/** Whether two states are told alike: what differs each time that the same is said does not count. */
-function isSame(one: VersionState, other: VersionState): boolean {
-  if (one.word !== other.word || one.url !== other.url || one.since !== other.since) return false;
-  return withoutVolatileParts(one.cause ?? "") === withoutVolatileParts(other.cause ?? "");
 }

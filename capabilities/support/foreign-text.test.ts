@@ -95,4 +95,12 @@ describe("withoutSecrets", () => {
       ),
     );
   });
+
+  it("is not cut in the middle of a character, and has no half of one", () => {
+    for (let length = 595; length < 605; length++) {
+      const told = foreignText(`${"x".repeat(length)}\u{1F600} and more of it`);
+      expect(told).not.toMatch(/\p{Surrogate}/u);
+    }
+    expect(foreignText("a \ud83d b")).toBe("a \ufffd b");
+  });
 });

@@ -119,5 +119,13 @@ export function foreignText(text: string): string {
     // Nor what steers a terminal, or turns what is read from right to left.
     .replace(/[\p{Cc}\p{Cf}\s]+/gu, " ")
     .trim();
-  return line.length > MAXIMUM_LENGTH ? `${line.slice(0, MAXIMUM_LENGTH - 1)}…` : line;
+  return line.length > MAXIMUM_LENGTH ? `${cutText(line, MAXIMUM_LENGTH - 1)}…` : cutText(line, MAXIMUM_LENGTH);
+}
+
+/**
+ * The beginning of a text, of so many characters at the most as JavaScript counts them. What is half of a character, for example at
+ * its end, is told as U+FFFD: neither MLflow nor Kubernetes takes a text with a lone surrogate.
+ */
+export function cutText(text: string, length: number): string {
+  return text.slice(0, length).replace(/\p{Surrogate}/gu, "\ufffd");
 }

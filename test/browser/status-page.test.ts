@@ -162,6 +162,19 @@ describe("a change", () => {
   });
 });
 
+it("before the first poll nobody is told that nothing is served", async () => {
+  const source = memoryPageSource([publishedVersion({ model: "iris", version: "1" })], { isNew: true });
+  const server = await servePage(source);
+  onTestFinished(() => server.close());
+  const { page, context } = await openPage(browser, `http://127.0.0.1:${server.port}`);
+  onTestFinished(() => context.close());
+  await page.getByRole("alert").getByText("MLflow has not been compared with the cluster").waitFor();
+  expect(await page.getByText("No version is deployed").count()).toBe(0);
+  source.becomeComplete();
+  await isLive(page);
+  await page.getByRole("link", { name: "iris v1" }).waitFor();
+});
+
 describe("the view of one version", () => {
   it("has its way, its request to copy, links to MLflow, and its changes as they come", async () => {
     const iris = publishedVersion({ model: "My iris?&", version: "3" });

@@ -129,4 +129,11 @@ it("a poll finds what no event tells: the tag of a model that has its alias alre
   await registry.setModelTag(model, tag, "True");
   expect(await running.listener.poll()).toMatchObject({ created: 1 });
   expect(await running.deployed()).toEqual([nameOf(key)]);
+  await running.listener.idle();
+
+  // The search for tags that were left behind, with which a process begins, finds those of this version.
+  const next = await startListener({ namespace: running.namespace, settings: { DEPLOY_TAG_KEY: tag } });
+  expect(await next.listener.poll()).toMatchObject({ created: 0, deleted: 0 });
+  await next.listener.idle();
+  expect((await registry.tagsOf(key)).get("serving")).toMatch(/^(Starting|Ready)$/);
 });

@@ -68,8 +68,8 @@ describe("the poll", () => {
       held: 0,
       outdated: 0,
     });
-    // One search, and no request per version.
-    expect(proxy.requests("/api/") - before).toBe(1);
+    // One search for tagged versions, one for tagged models, and no request per version.
+    expect(proxy.requests("/api/") - before).toBe(2);
 
     const third = await registry.register(uniqueModel("three"), "s3://models/y", { [tag]: "True" });
     expect(await listener.poll()).toMatchObject({ tagged: 3, created: 1 });

@@ -1,6 +1,7 @@
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import type { PageSource } from "../../status/published";
+import { errorAnswer } from "../answers";
 import type { RenderedAnswer } from "../answers";
 import type { Handler } from "../http-server";
 import type { Cursors } from "./cursor";
@@ -16,6 +17,10 @@ const compress = promisify(gzip);
  */
 const REUSE_FACTOR = 10;
 
+/** An empty page would say that nothing is served. */
+const NOT_YET =
+  "MLflow has not been compared with the cluster since the module started, so that nobody knows what there is; the view Module has the cause";
+
 interface Snapshot {
   readonly revision: number;
   readonly json: Buffer;
@@ -25,7 +30,7 @@ interface Snapshot {
 }
 
 /** `GET /page/versions`: all versions, rendered and compressed once for each revision, whoever asks. */
-export function createSnapshotHandler(source: Pick<PageSource, "snapshot">, cursors: Cursors): Handler {
+export function createSnapshotHandler(source: Pick<PageSource, "snapshot" | "isComplete">, cursors: Cursors): Handler {
   let latest: Snapshot | undefined;
   const render = (): Snapshot => {
     const start = performance.now();
@@ -39,6 +44,7 @@ export function createSnapshotHandler(source: Pick<PageSource, "snapshot">, curs
     return latest;
   };
   return async ({ header }) => {
+    if (!source.isComplete()) return { ...errorAnswer(503, NOT_YET), headers: DATA_HEADERS };
     const snapshot = render();
     const headers = { ...DATA_HEADERS, vary: "accept-encoding" };
     if (!acceptsGzip(header("accept-encoding"))) return { status: 200, json: snapshot.json, headers };

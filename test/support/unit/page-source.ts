@@ -17,6 +17,8 @@ export interface MemoryPageSource extends PageSource {
   readonly forgetChanges: () => void;
   /** How many listen. */
   readonly listeners: () => number;
+  /** Has the first poll come to its end. */
+  readonly becomeComplete: () => void;
   /** How often a snapshot was taken. */
   readonly snapshots: () => number;
 }
@@ -30,6 +32,8 @@ export function memoryPageSource(
     readonly detail?: Partial<VersionDetail>;
     readonly moduleView?: Partial<ModuleView>;
     readonly history?: readonly StateChange[];
+    /** No poll has come to its end yet. */
+    readonly isNew?: boolean;
   } = {},
 ): MemoryPageSource {
   const versions = new Map(initial.map(version => [idOf(version), version]));
@@ -38,6 +42,7 @@ export function memoryPageSource(
   /** The revision at which each was last changed or removed. */
   const changedAt = new Map<string, { readonly revision: number; readonly key: ModelVersionKey }>();
   let [revision, oldest, snapshots] = [1, 1, 0];
+  let isComplete = more.isNew !== true;
 
   const changed = (key: ModelVersionKey, after: PublishedVersion | undefined): void => {
     const before = versions.get(idOf(key))?.state.word;
@@ -51,6 +56,10 @@ export function memoryPageSource(
   };
 
   return {
+    isComplete: () => isComplete,
+    becomeComplete() {
+      isComplete = true;
+    },
     snapshot() {
       snapshots++;
       return { revision, versions: [...versions.values()] };
