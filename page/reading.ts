@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 /** Milliseconds for an answer. */
 const TIMEOUT = 20_000;
@@ -29,27 +29,67 @@ export interface Reading<T> {
 /** Milliseconds between two times that the same is read, however often it is wanted. */
 const PAUSE = 1_000;
 
+/** Reads a path again and again, one reading at a time. */
+export interface Reader {
+  /** What is read from now on is wanted: at once, or after the reading that is under way. */
+  readonly ask: () => void;
+  readonly stop: () => void;
+}
+
+/** @param tell gets what each reading comes to, and what was read before where it failed */
+export function createReader<T>(
+  read: () => Promise<T>,
+  tell: (reading: { readonly value?: T; readonly problem: string | undefined }) => void,
+): Reader {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let [isStopped, isReading, isAsked] = [false, false, false];
+  let endedAt = -Infinity;
+  const readOnce = async (): Promise<void> => {
+    [isReading, isAsked] = [true, false];
+    const reading = await read().then(
+      value => ({ value, problem: undefined }),
+      (error: unknown) => ({ problem: error instanceof Error ? error.message : String(error) }),
+    );
+    isReading = false;
+    endedAt = Date.now();
+    if (isStopped) return;
+    tell(reading);
+    goOn();
+  };
+  const goOn = (): void => {
+    if (isReading || !isAsked) return;
+    clearTimeout(timer);
+    timer = setTimeout(() => void readOnce(), Math.max(0, endedAt + PAUSE - Date.now()));
+  };
+  return {
+    ask() {
+      isAsked = true;
+      goOn();
+    },
+    stop() {
+      isStopped = true;
+      clearTimeout(timer);
+    },
+  };
+}
+
 /** Reads a path, and again when `occasion` changes, or `ticks`; what is shown stays meanwhile. */
 export function useReading<T>(path: string, occasion: unknown, ticks = 0): Reading<T> {
-  const [reading, setReading] = useState<Reading<T> & { readonly path: string; readonly at: number }>();
-  const known = reading?.path === path ? reading : undefined;
+  const [reading, setReading] = useState<Reading<T> & { readonly path: string }>();
+  const reader = useRef<Reader | undefined>(undefined);
   useEffect(() => {
-    let wanted = true;
-    const read = async (): Promise<void> => {
-      try {
-        const value = await readJson<T>(path);
-        if (wanted) setReading({ path, value, problem: undefined, at: Date.now() });
-      } catch (error) {
-        const problem = error instanceof Error ? error.message : String(error);
-        if (wanted) setReading({ path, value: known?.value, problem, at: Date.now() });
-      }
-    };
-    const wait = known === undefined ? 0 : Math.max(0, known.at + PAUSE - Date.now());
-    const timer = setTimeout(() => void read(), wait);
-    return () => {
-      wanted = false;
-      clearTimeout(timer);
-    };
+    const own = createReader(
+      () => readJson<T>(path),
+      told => {
+        setReading(before => ({ value: before?.path === path ? before.value : undefined, ...told, path }));
+      },
+    );
+    reader.current = own;
+    return own.stop;
+  }, [path]);
+  useEffect(() => {
+    reader.current?.ask();
   }, [path, occasion, ticks]);
+  const known = reading?.path === path ? reading : undefined;
   return { value: known?.value, problem: known?.problem };
 }

@@ -77,8 +77,8 @@ interface Written {
 export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTagWriter {
   const { states, tags, keys, isEnabled, log, onWrite, turn = () => Promise.resolve() } = options;
   const { now = () => performance.now() } = options;
-  /** Versions to be looked at, each from this moment on. */
-  const waiting = new Map<string, { readonly key: ModelVersionKey; readonly from: number }>();
+  /** Versions to be looked at, each not before its pause is over, unless that does not matter. */
+  const waiting = new Map<string, { readonly key: ModelVersionKey; readonly isUrgent: boolean }>();
   const written = new BoundedCache<Written>(CAPACITY);
   /** Models whose versions' tags MLflow did not let us set or delete, and from when on that is tried again. */
   const denied = { set: new Map<string, number>(), delete: new Map<string, number>() };
@@ -109,8 +109,7 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
   const enqueue = (key: ModelVersionKey): void => {
     const id = formatKey(key);
     if (isStopped || waiting.has(id)) return;
-    const before = written.get(id);
-    waiting.set(id, { key, from: before === undefined ? 0 : before.at + PAUSE });
+    waiting.set(id, { key, isUrgent: false });
     goOn();
   };
 
@@ -167,9 +166,14 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
     wrote(key, wanted);
   };
 
+  const dueAt = (id: string, isUrgent: boolean): number => {
+    const before = written.get(id);
+    return isUrgent || before === undefined ? -Infinity : before.at + PAUSE;
+  };
+
   const nextDue = (): ModelVersionKey | undefined => {
-    for (const [id, { key, from }] of waiting) {
-      if (from > now()) continue;
+    for (const [id, { key, isUrgent }] of waiting) {
+      if (dueAt(id, isUrgent) > now()) continue;
       waiting.delete(id);
       return key;
     }
@@ -188,7 +192,7 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
         if (!(error instanceof MlflowError)) throw error;
         if (error.code === "RESOURCE_DOES_NOT_EXIST") states.read(key, undefined, states.now());
         // Overwritten instead, at once.
-        else if (isDenial(error) && mayTry("set", key.model)) waiting.set(formatKey(key), { key, from: 0 });
+        else if (isDenial(error) && mayTry("set", key.model)) waiting.set(formatKey(key), { key, isUrgent: true });
         else {
           failed.add(formatKey(key));
           log.debug({ ...key, cause: messageOf(error) }, "Status tags could not be written, the next poll tries again");
@@ -204,7 +208,7 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
     clearTimeout(timer);
     if (working !== undefined || isStopped || waiting.size === 0) return;
     let earliest = Infinity;
-    for (const { from } of waiting.values()) earliest = Math.min(earliest, from);
+    for (const [id, { isUrgent }] of waiting) earliest = Math.min(earliest, dueAt(id, isUrgent));
     if (earliest > now()) {
       timer = setTimeout(goOn, earliest - now() + 1);
       timer.unref();
