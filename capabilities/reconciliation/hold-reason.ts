@@ -1,3 +1,4 @@
+import type { ModelVersion } from "../mlflow/client";
 import { MlflowError } from "../mlflow/errors";
 import { messageOf } from "../observability/logging";
 import type { ModelVersionKey } from "../support/model-version-key";
@@ -49,6 +50,8 @@ export interface UndecidedRemoval {
   readonly key: ModelVersionKey;
   /** Why nothing becomes of it, and what a person can do, in one line without an end. */
   readonly cause: string;
+  /** What MLflow answered about it, where that is another thing than its search had said: newer, and about this very version. */
+  readonly answer?: ModelVersion | undefined;
 }
 
 /** Somebody may have changed the version between the two, or the search reads from a replica that lags. */

@@ -168,10 +168,10 @@ export function createRemovals(options: RemovalOptions): Removals {
     await inParallel(candidates, CONCURRENCY, async candidate => {
       const { key, live } = candidate;
       const id = formatKey(key);
-      const leave = (cause: string): number => undecided.push({ key, cause });
+      const leave = (cause: string, answer?: ModelVersion): number => undecided.push({ key, cause, answer });
       try {
         const answer = await mlflow.getModelVersion(key);
-        if (!confirms(answer, candidate, deployTagKey)) leave(OTHER_ANSWER);
+        if (!confirms(answer, candidate, deployTagKey)) leave(OTHER_ANSWER, answer);
         else if (isForeign(live, key, answer)) leave(explainForeign(live.metadata));
         else
           confirmed.push({ ...candidate, id, answer, known: knownOf(candidate), wasSeen: seen.get(id) !== undefined });

@@ -205,9 +205,11 @@ describe("createVersionStates", () => {
     states.serviceGone(KEY, serviceIn("True").uid);
     failures.set(formatKey(KEY), passing);
     states.failed(KEY);
-    expect(words).toEqual(["Ready"]);
+    expect(words).toEqual(["Ready", "Waiting"]);
+    expect(states.get(KEY)?.state).toMatchObject({ url: undefined, cause: "no" });
+    failures.clear();
     poll();
-    expect(words).toEqual(["Ready", undefined]);
+    expect(words).toEqual(["Ready", "Waiting", undefined]);
   });
 
   it("takes the word of a service that somebody has made for more than an older wish, hold or failure", () => {
@@ -272,5 +274,25 @@ describe("createVersionStates", () => {
     expect(since).toBeGreaterThanOrEqual(before);
     poll({ tagged: [modelVersion()], services: withService(serviceIn("True")) });
     expect(states.get(KEY)?.state).toMatchObject({ word: "Refused", since });
+  });
+
+  it("believes MLflow's answer about a version that was tagged between a poll's search and its list", () => {
+    const { states, words, poll } = setUp();
+    poll();
+    const undecided = [{ key: KEY, cause: "they differ", answer: modelVersion() }];
+    poll({ services: withService(serviceIn("True")), undecided });
+    expect(words).toEqual(["Ready"]);
+    poll({ services: withService(serviceIn("True")), undecided: [{ key: KEY, cause: "no answer" }] });
+    expect(words).toEqual(["Ready", "Waiting"]);
+    expect(states.get(KEY)?.state?.cause).toBe("no answer");
+  });
+
+  it("knows that a version has no tags any more that an alias wants, and that has none of its own", () => {
+    const { states, poll } = setUp();
+    const wanted = (tags: Record<string, string>): ModelVersion =>
+      modelVersion({ tags: new Map(Object.entries(tags)), modelWish: { alias: "champion" } });
+    poll({ tagged: [wanted({ serving: "Ready" })], services: withService(serviceIn("True")) });
+    poll({ tagged: [wanted({})], services: withService(serviceIn("True")) });
+    expect(states.get(KEY)?.tags).toEqual(new Map());
   });
 });

@@ -152,20 +152,29 @@ export function createVersionStates(options: VersionStatesOptions): VersionState
       for (const version of tagged) {
         found.add(formatKey(version));
         // Of a registry whose searches leave the tags out; the one that it was searched for by is there.
-        if (version.tags.size > 0) learn(entryOf(version), version, begun);
+        if (version.tags.size > 0 || version.modelWish !== undefined) learn(entryOf(version), version, begun);
         else learnWish(entryOf(version), { ...version, tags: new Map([[deployTagKey, "true"]]) }, begun, deployTagKey);
       }
       for (const [, { key }] of services) entryOf(key);
       const holds = new Map([
         ...held.map(({ key, reason }): [string, string] => [formatKey(key), `${STAYS}: ${explainHold(reason)}`]),
-        ...undecided.map(({ key, cause }): [string, string] => [formatKey(key), cause]),
+        ...undecided.flatMap(({ key, cause, answer }): [string, string][] =>
+          answer === undefined ? [[formatKey(key), cause]] : [],
+        ),
       ]);
+      for (const { key, answer } of undecided) {
+        if (answer === undefined) continue;
+        found.add(formatKey(key));
+        learnWish(entryOf(key), answer, begun, deployTagKey);
+      }
       for (const [id, entry] of entries) {
         // Of a service that came meanwhile, the next poll tells.
         const isNewer = entry.wish === undefined && entry.serviceFrom > begun;
         if (!found.has(id) && entry.wishFrom < begun && !isNewer) entry.wish = NOT_TAGGED;
         placeService(entry, services.get(id)?.facts, begun);
-        entry.hold = holds.get(id);
+        // Wanted again since, nothing holds it.
+        const isWanted = entry.wish?.kind === "serve" && entry.wishFrom > begun;
+        entry.hold = isWanted ? undefined : holds.get(id);
         entry.isUnsettled = false;
         evaluate(entry);
         // What stands there of others is theirs.
@@ -232,8 +241,7 @@ export function createVersionStates(options: VersionStatesOptions): VersionState
     failed: key => {
       heard(key, entry => {
         entry.overcome = undefined;
-        // Of a service that is gone, only who got an answer of MLflow's knows what that means.
-        if (failureOf(key)?.kind !== "passing") entry.isUnsettled = false;
+        entry.isUnsettled = false;
       });
     },
 
