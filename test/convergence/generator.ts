@@ -123,10 +123,7 @@ function operationsOf(random: Random, options: PlanOptions): () => Operation {
     [10, () => ({ kind: "delete tag", of: of() })],
     [4, () => ({ kind: "flip tag", of: of(), times: between(2, 6), value: random.weighted(TAG_VALUES) })],
     [3, () => ({ kind: "set other tag", of: of(), value: random.pick(["true", "true", "false"]) })],
-    [
-      4,
-      () => ({ kind: "set model tag", model: model(), value: random.pick(["true", "true", "True", "no", undefined]) }),
-    ],
+    [4, () => ({ kind: "set model tag", model: model(), value: random.pick(["true", "true", "True", "no", null]) })],
     [8, () => ({ kind: "set alias", of: of(), alias: random.pick(ALIASES) })],
     [2, () => ({ kind: "delete alias", model: model(), alias: random.pick(ALIASES) })],
     [3, () => ({ kind: "delete version", of: of() })],

@@ -19,8 +19,8 @@ export type RegistryOperation =
   | { readonly kind: "flip tag"; readonly of: VersionReference; readonly times: number; readonly value: string }
   /** A tag with another key, which must not matter; it deploys for the other installation, where there is one. */
   | { readonly kind: "set other tag"; readonly of: VersionReference; readonly value: string }
-  /** The deploy tag of the registered model itself, by which it follows its aliases; no value takes it off. */
-  | { readonly kind: "set model tag"; readonly model: number; readonly value: string | undefined }
+  /** The deploy tag of the registered model itself, by which it follows its aliases; null takes it off. */
+  | { readonly kind: "set model tag"; readonly model: number; readonly value: string | null }
   | { readonly kind: "set alias"; readonly of: VersionReference; readonly alias: string }
   | { readonly kind: "delete alias"; readonly model: number; readonly alias: string }
   | { readonly kind: "delete version"; readonly of: VersionReference }

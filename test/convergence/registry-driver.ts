@@ -139,7 +139,7 @@ export function createRegistryDriver(trackingUri: string, tagKey: string): Regis
           const { name, registered } = modelAt(operation.model);
           if (registered === undefined) return false;
           const { value } = operation;
-          if (value === undefined) await remove("registered-models/delete-tag", { name, key: tagKey });
+          if (value === null) await remove("registered-models/delete-tag", { name, key: tagKey });
           else await post("registered-models/set-tag", { name, key: tagKey, value });
           return true;
         }
