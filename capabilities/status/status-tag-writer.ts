@@ -190,9 +190,10 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
         failed.delete(formatKey(key));
       } catch (error) {
         if (!(error instanceof MlflowError)) throw error;
-        if (error.code === "RESOURCE_DOES_NOT_EXIST") states.read(key, undefined, states.now());
+        // Deleted meanwhile, or the address led to another MLflow for a moment: the next poll has it read.
+        if (error.code === "RESOURCE_DOES_NOT_EXIST") continue;
         // Overwritten instead, at once.
-        else if (isDenial(error) && mayTry("set", key.model)) waiting.set(formatKey(key), { key, isUrgent: true });
+        if (isDenial(error) && mayTry("set", key.model)) waiting.set(formatKey(key), { key, isUrgent: true });
         else {
           failed.add(formatKey(key));
           log.debug({ ...key, cause: messageOf(error) }, "Status tags could not be written, the next poll tries again");

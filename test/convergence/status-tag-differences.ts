@@ -1,4 +1,4 @@
-import { serves } from "../../capabilities/kserve/identity";
+import { keyOf, serves } from "../../capabilities/kserve/identity";
 import { inferenceServiceName } from "../../capabilities/kserve/names";
 import type { ModelVersion } from "../../capabilities/mlflow/client";
 import { formatKey } from "../../capabilities/support/model-version-key";
@@ -42,7 +42,8 @@ export function statusTagDifferences(
       expected.words.includes(word) && (word === undefined ? tags.size === 0 : hasAll(tags, prefix, expected));
     if (isRight) return [];
     const should = expected.words.map(one => one ?? "none").join(" or ");
-    const detail = `${formatKey(version)} has ${JSON.stringify(Object.fromEntries(tags))}, should be ${should}`;
+    const all = JSON.stringify([Object.fromEntries(version.tags), byName.get(name)?.metadata]);
+    const detail = `${formatKey(version)} has ${JSON.stringify(Object.fromEntries(tags))}, should be ${should}: ${all}`;
     return [{ kind: "status tags", name, detail }];
   });
 }
@@ -54,6 +55,8 @@ function hasAll(tags: ReadonlyMap<string, string>, prefix: string, { needs }: Ex
 function expectedFor(version: ModelVersion, object: OwnedObject | undefined, isWanted: boolean): Expected | undefined {
   const isOurs = object !== undefined && serves(object.metadata, version);
   if (object?.metadata.deletionTimestamp !== undefined) return undefined;
+  // Without annotations only those that are wanted are known, where the labels are no originals.
+  if (isOurs && !isWanted && keyOf(object.metadata) === undefined) return undefined;
   if (isOurs && isLeftAlone(object.metadata)) return { words: ["Waiting"], needs: "cause" };
   if (!isWanted) return isOurs ? undefined : { words: [undefined] };
   if (object === undefined || version.status !== "READY") return undefined;
