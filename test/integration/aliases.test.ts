@@ -1,31 +1,42 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterEach, beforeEach, expect, inject, it, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, it, vi } from "vitest";
 import { listWebhooks, removeWebhook } from "../../capabilities/mlflow/webhook-registration";
 import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
 import { nameOf } from "../support/deployed-models";
 import { startListener, uniqueModel } from "../support/listener-fixture";
 import type { RunningListener } from "../support/listener-fixture";
 import { openRegistry } from "../support/mlflow-registry";
+import type { MlflowRegistry } from "../support/mlflow-registry";
 import { followReady } from "../support/ready-services";
 import { waitFor } from "../support/waiting";
 import { cleanUp, keep, transportTo } from "../support/webhook-modes";
+import { startMlflow } from "../testbed/mlflow";
+import type { MlflowServer } from "../testbed/mlflow";
 
 /** Milliseconds for a service to become Ready, on a machine that is busy with other tests. */
-const READY_TIMEOUT = 180_000;
+const READY_TIMEOUT = 240_000;
 vi.setConfig({ testTimeout: 2 * READY_TIMEOUT });
 
 /** Milliseconds after which the testbed's MLflow delivers to a new webhook. */
 const NOTICED = 1_500;
 
-const registry = openRegistry(inject("mlflowTrackingUri"));
+// An MLflow of its own: in the one of all tests, deliveries to others' webhooks may keep its threads busy for minutes.
+let mlflow: MlflowServer;
+let registry: MlflowRegistry;
 let tag: string;
 let running: RunningListener;
+
+beforeAll(async () => {
+  mlflow = await startMlflow({ python: inject("python"), logDirectory: inject("logDirectory") });
+  registry = openRegistry(mlflow.trackingUri);
+});
+afterAll(() => mlflow.part.stop());
 
 /** MLflow itself delivers to it; it polls only when a test has it do so. */
 beforeEach(async () => {
   tag = uniqueModel("deploy");
-  running = await startListener({ settings: { DEPLOY_TAG_KEY: tag } });
-  const transport = transportTo(inject("mlflowTrackingUri"));
+  running = await startListener({ mlflowTrackingUri: mlflow.trackingUri, settings: { DEPLOY_TAG_KEY: tag } });
+  const transport = transportTo(mlflow.trackingUri);
   cleanUp.push(async () => {
     const own = (await listWebhooks(transport)).filter(webhook => webhook.name === tag);
     for (const { webhook_id: id } of own) await removeWebhook(transport, id);
@@ -133,7 +144,9 @@ it("a poll finds what no event tells: the tag of a model that has its alias alre
   await running.listener.idle();
 
   // The search for tags that were left behind, with which a process begins, finds those of this version.
-  const next = await startListener({ namespace: running.namespace, settings: { DEPLOY_TAG_KEY: tag } });
+  const { namespace } = running;
+  const settings = { DEPLOY_TAG_KEY: tag };
+  const next = await startListener({ mlflowTrackingUri: mlflow.trackingUri, namespace, settings });
   expect(await next.listener.poll()).toMatchObject({ created: 0, deleted: 0 });
   await next.listener.idle();
   expect((await registry.tagsOf(key)).get("serving")).toMatch(/^(Starting|Ready)$/);
