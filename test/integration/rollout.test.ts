@@ -140,12 +140,16 @@ describe(`${COUNT} services of the former release`, () => {
     expect(await listener.poll()).toMatchObject({ updated: 0, outdated: COUNT - 2 });
 
     expect(stopped()).toMatchObject({ level: "error", fields: { outdated: COUNT - 2 } });
+    // The watch of them, and KServe's word, may come a moment later on a busy machine.
+    await waitFor("the ReplicaSets", () => deployments.replicaSets.size >= before + 2 || undefined);
     expect(deployments.replicaSets.size).toBe(before + 2);
     expect(deployments.mostUnfinished()).toBe(2);
-    const live = await listManaged(services);
-    expect(
-      live.filter(({ status }) => status.conditions.some(one => one.type === "Ready" && one.status === "True")),
-    ).toHaveLength(COUNT);
+    await waitFor("all Ready", async () => {
+      const live = await listManaged(services);
+      const isReady = ({ status }: (typeof live)[number]): boolean =>
+        status.conditions.some(one => one.type === "Ready" && one.status === "True");
+      return live.filter(isReady).length === COUNT || undefined;
+    });
     const event = await waitFor("the event", async () => {
       const found = ["get", "events", "-n", namespace, "--field-selector", "reason=RolloutStopped"];
       return (await testKubectl()([...found, "-o", "jsonpath={.items[*].message}"])) || undefined;
