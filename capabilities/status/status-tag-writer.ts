@@ -183,6 +183,8 @@ export function createStatusTagWriter(options: StatusTagWriterOptions): StatusTa
   const work = async (): Promise<void> => {
     let failures = 0;
     for (let key = nextDue(); key !== undefined && !isStopped; key = nextDue()) {
+      // Denied since it was to be looked at.
+      if (!mayTry("set", key.model)) continue;
       try {
         await turn();
         await bringUpToDate(key);
