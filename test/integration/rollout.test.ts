@@ -137,7 +137,10 @@ describe(`${COUNT} services of the former release`, () => {
     const stopped = (): object | undefined => logged.find(({ message }) => message.startsWith("Rollout stopped"));
 
     await waitFor("the end of the rollout", async () => (await listener.poll()) && stopped(), TIMEOUT);
-    expect(await listener.poll()).toMatchObject({ updated: 0, outdated: COUNT - 2 });
+    await waitFor("a poll that changes nothing", async () => {
+      const report = await listener.poll();
+      return (report?.updated === 0 && report.outdated === COUNT - 2) || undefined;
+    });
 
     expect(stopped()).toMatchObject({ level: "error", fields: { outdated: COUNT - 2 } });
     // The watch of them, and KServe's word, may come a moment later on a busy machine.
