@@ -111,11 +111,15 @@ describe("act", () => {
 });
 
 describe("an object that is not ours", () => {
-  const LABELLED = liveService({ model: "wine", version: "1" }, { metadata: { name: NAME } });
+  const OTHER = { model: "wine", version: "1" };
+  const LABELLED = liveService(OTHER, { metadata: { name: NAME } });
+  const annotations = { "mlflow.model": "wine", "mlflow.version": "1", "mlflow.management": "released" };
+  const RELEASED = liveService(OTHER, { metadata: { name: NAME, annotations } });
 
   it.each([
     ["without our label", FOREIGN],
     ["with our label and another identity", LABELLED],
+    ["handed over to people, and never of the version,", RELEASED],
   ])("%s is not overwritten, and named as the conflict", async (_, foreign) => {
     const { cluster, reconciler } = setUpReconciler([foreign]);
     const error = await rejectionOf(reconciler.act(KEY, "delivery"));

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { hasUnownedFields } from "../kserve/field-ownership";
-import { isManaged, recordedRunOf } from "../kserve/identity";
+import { recordedRunOf, serves } from "../kserve/identity";
 import type { InferenceServices } from "../kserve/inference-services";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { explainManagement, managementOf } from "../kserve/management";
@@ -192,7 +192,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   ): Promise<Done> => {
     if (live !== undefined) {
       const management = managementOf(live.metadata);
-      if (management === "released" && isManaged(live.metadata))
+      if (management === "released" && serves(live.metadata, key))
         return { action: "ignored", reason: explainManagement(management) };
       if (isForeign(live, key, wanted.version)) {
         throw new ForeignObjectError(live.metadata.name, services.namespace, live.metadata.uid);
