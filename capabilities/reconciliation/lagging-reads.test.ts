@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { OUTCOME } from "../../test/support/unit/deliveries";
 import { modelVersion } from "../../test/support/unit/objects";
 import { recordingLog } from "../../test/support/unit/recording-log";
@@ -75,6 +75,26 @@ describe("createLaggingReads", () => {
     reads.compare(KEY, { value: undefined }, undefined);
     await sleep(20);
     expect([looks(), ends]).toEqual([0, ["unresolved"]]);
+  });
+
+  it("tells of an event that another one overtook before MLflow was asked again", async () => {
+    const { reads, ends } = setUp("true", undefined);
+    reads.compare(KEY, { value: "true" }, undefined);
+    // It has come to know of the first event, and not of the second.
+    reads.compare(KEY, { value: undefined }, "true");
+    expect(ends).toEqual(["caught_up"]);
+    await vi.waitFor(() => {
+      expect(ends).toEqual(["caught_up", "caught_up"]);
+    });
+  });
+
+  it("tells once of an event that comes twice", async () => {
+    const { reads, ended, ends } = setUp("true");
+    reads.compare(KEY, { value: "true" }, undefined);
+    reads.compare(KEY, { value: "true" }, undefined);
+    await ended;
+    await sleep(20);
+    expect(ends).toEqual(["caught_up"]);
   });
 
   it("looks at each version for itself, and no more after the end", async () => {

@@ -84,15 +84,16 @@ export function createLaggingReads(options: LaggingReadsOptions): LaggingReads {
       const earlier = disagreements.get(id);
       clearTimeout(earlier?.timer);
       disagreements.delete(id);
+      const isSame = earlier !== undefined && earlier.told.value === told.value;
+      const agrees = told.value === answered;
+      // Another event has overtaken the earlier one, whatever becomes of this one.
+      if (earlier !== undefined && (agrees || !isSame))
+        end(key, earlier, answered === earlier.told.value ? "caught_up" : "unresolved");
       const [pause] = pauses;
-      if (told.value === answered || pause === undefined || disagreements.size >= CAPACITY) {
-        // The event that it was about has been overtaken by this one.
-        if (earlier !== undefined) onEnd(told.value === earlier.told.value ? "caught_up" : "unresolved");
-        return;
-      }
+      if (agrees || pause === undefined || disagreements.size >= CAPACITY) return;
       const disagreement: Disagreement = {
         told,
-        since: earlier?.since ?? performance.now(),
+        since: isSame ? earlier.since : performance.now(),
         timer: later(pause, () => look(key, disagreement, 1)),
       };
       disagreements.set(id, disagreement);
