@@ -51,5 +51,6 @@ async function ownReport({
   metrics,
 }: Pick<StatusPageOptions, "status" | "metrics">): Promise<DeliveryReport[]> {
   const { mode, cause } = status();
-  return [{ name: "this process", mode, cause, counts: readDeliveryMetrics(await metrics.render()).counts }];
+  const { startedAt, counts } = readDeliveryMetrics(await metrics.render());
+  return [{ name: "this process", mode, cause, startedAt, counts }];
 }

@@ -14,7 +14,8 @@ describe("readDeliveryMetrics", () => {
     metrics.setMode("fallback");
     for (const result of ["success", "success", "refused"] as const) metrics.deliveryAnswered(result);
     for (const seconds of [0.02, 0.2, 40]) metrics.processed(seconds);
-    const { mode, counts: read } = readDeliveryMetrics(await metrics.render());
+    const { mode, startedAt, counts: read } = readDeliveryMetrics(await metrics.render());
+    expect(startedAt).toBeCloseTo(Date.now() / 1000 - process.uptime(), 0);
     expect(mode).toBe("fallback");
     expect(Object.fromEntries(read.results)).toEqual({ success: 2, ignored: 0, refused: 1, rejected: 0, error: 0 });
     expect([...read.durations]).toEqual(
@@ -31,7 +32,7 @@ describe("readDeliveryMetrics", () => {
   it.each(["", "<html>", "listener_mode 1", 'listener_mode{mode="other"} 1', 'listener_mode{mode="webhook"} 0'])(
     "knows no mode from %j",
     text => {
-      expect(readDeliveryMetrics(text)).toEqual({ mode: undefined, counts: NO_DELIVERIES });
+      expect(readDeliveryMetrics(text)).toEqual({ mode: undefined, startedAt: undefined, counts: NO_DELIVERIES });
     },
   );
 });

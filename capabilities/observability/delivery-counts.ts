@@ -16,14 +16,19 @@ export interface DeliveryCounts {
 export interface DeliveryMetrics {
   /** undefined when the text is not that of an mlflow-kserve. */
   readonly mode: Mode | undefined;
+  /** When it started, in Unix time; undefined when it does not say. */
+  readonly startedAt: number | undefined;
   readonly counts: DeliveryCounts;
 }
 
 export const NO_DELIVERIES: DeliveryCounts = { results: new Map(), durations: new Map() };
 
-/** The lines that are looked for: each with one label, as prom-client writes them. */
+/** The lines that are looked for as prom-client writes them: each with one label. */
 const SAMPLE =
   /^(webhook_deliveries_total|webhook_processing_duration_seconds_bucket|listener_mode)\{\w+="([^"\\]*)"\} (\d\S*)$/gm;
+
+/** The line without a label. */
+const STARTED = /^process_start_time_seconds (\d\S*)$/m;
 
 /** Reads it from Prometheus' text format. */
 export function readDeliveryMetrics(text: string): DeliveryMetrics {
@@ -33,7 +38,8 @@ export function readDeliveryMetrics(text: string): DeliveryMetrics {
     if (metric === "listener_mode") mode = value === "1" ? (MODES.find(one => one === label) ?? mode) : mode;
     else (metric === "webhook_deliveries_total" ? results : durations).set(label, Number(value));
   }
-  return { mode, counts: { results, durations } };
+  const started = STARTED.exec(text)?.[1];
+  return { mode, startedAt: started === undefined ? undefined : Number(started), counts: { results, durations } };
 }
 
 /** What was counted between two looks at one process; when it restarted between them, what it has counted since. */

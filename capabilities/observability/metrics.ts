@@ -208,6 +208,13 @@ export function createMetrics(): Metrics {
     registers,
   });
 
+  // The name that Prometheus' client libraries give it.
+  new Gauge({
+    name: "process_start_time_seconds",
+    help: "When the process started, in Unix time.",
+    registers,
+  }).set(Date.now() / 1000 - process.uptime());
+
   // Present from the start: what is counted for the first time would else be no increase.
   for (const action of TAG_ACTIONS) events.inc({ entity: "model_version_tag", action }, 0);
   events.inc({ entity: "model_version", action: "created" }, 0);

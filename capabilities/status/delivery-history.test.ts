@@ -2,21 +2,24 @@ import { describe, expect, it } from "vitest";
 import { createDeliveryHistory } from "./delivery-history";
 import type { DeliveryHistory, DeliveryReport } from "./delivery-history";
 
-/** Of a process that has answered so many since its start, each within 0.1 to 0.2 s. */
-function report(name: string, answered: number): DeliveryReport {
+/** The time of all looks, in Unix time. */
+const NOW = 1_800_000_000;
+
+/** Of a process that has answered so many since its start, a day ago, each within 0.1 to 0.2 s. */
+function report(name: string, answered: number, startedAt = NOW - 86_400): DeliveryReport {
   const durations = new Map([
     ["0.1", 0],
     ["0.2", answered],
     ["+Inf", answered],
   ]);
-  return { name, mode: "webhook", counts: { results: new Map([["success", answered]]), durations } };
+  return { name, mode: "webhook", startedAt, counts: { results: new Map([["success", answered]]), durations } };
 }
 
 const silent = (name: string): DeliveryReport => ({ name, problem: "it does not answer" });
 
 /** The series after so many minutes, in each of which some looks are taken. */
 function after(...minutes: readonly (readonly DeliveryReport[])[][]): DeliveryHistory {
-  const history = createDeliveryHistory();
+  const history = createDeliveryHistory(() => NOW);
   for (const looks of minutes) {
     for (const look of looks) history.observe(look);
     history.endMinute();
@@ -62,6 +65,15 @@ describe("the last hour of deliveries", () => {
         ),
       ),
     ).toEqual([0, 2, 1, 0, 0]);
+  });
+
+  it("counts all of one that has just started", () => {
+    const started = NOW - 60;
+    expect(
+      successes(
+        after([[silent("mlflow-kserve-operations")]], [[report("a", 3, started)]], [[report("a", 4, started)]]),
+      ),
+    ).toEqual([NaN, 3, 1]);
   });
 
   it("counts what one has answered while it was not heard, when it is heard again", () => {

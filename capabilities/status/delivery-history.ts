@@ -1,5 +1,5 @@
 import { countedBetween, medianSeconds, NO_DELIVERIES, sumOf } from "../observability/delivery-counts";
-import type { DeliveryCounts } from "../observability/delivery-counts";
+import type { DeliveryCounts, DeliveryMetrics } from "../observability/delivery-counts";
 import type { Mode } from "../observability/health";
 import { createLastHour } from "../observability/last-hour";
 import { DELIVERY_RESULTS } from "../observability/metrics";
@@ -14,6 +14,8 @@ export type DeliveryReport = {
       readonly mode: Mode;
       /** Why it is that mode, where a person might want another. */
       readonly cause?: string | undefined;
+      /** See {@link DeliveryMetrics.startedAt}. */
+      readonly startedAt: DeliveryMetrics["startedAt"];
       readonly counts: DeliveryCounts;
       readonly problem?: undefined;
     }
@@ -26,8 +28,8 @@ export type DeliveryReport = {
 /** The last hour of deliveries, of all processes together. */
 export interface DeliveryHistory {
   /**
-   * Takes what all of them say now. What one has counted since it was last heard belongs to this minute; one that is heard for
-   * the first time may have counted for days, and begins with this.
+   * Takes what all of them say now. What one has counted since it was last heard belongs to this minute. One that is heard for
+   * the first time may have counted for days, and begins with this, unless it has only just started.
    */
   readonly observe: (reports: readonly DeliveryReport[]) => void;
   /** This minute is over; one in which nobody was heard has no values. */
@@ -35,7 +37,14 @@ export interface DeliveryHistory {
   readonly series: () => Pick<ModuleView, "deliveries" | "deliverySeconds">;
 }
 
-export function createDeliveryHistory(): DeliveryHistory {
+/**
+ * Seconds for which a process counts as just started. With an installation, those that take deliveries may be there before the
+ * one that asks them, or after its first look: it looks again after a minute.
+ */
+const JUST_STARTED = 300;
+
+/** @param now the time, in Unix time */
+export function createDeliveryHistory(now: () => number = () => Date.now() / 1000): DeliveryHistory {
   const [deliveries, deliverySeconds] = [createLastHour(), createLastHour()];
   let lastHeard = new Map<string, DeliveryCounts>();
   let minute: DeliveryCounts | undefined;
@@ -49,7 +58,9 @@ export function createDeliveryHistory(): DeliveryHistory {
           if (before !== undefined) heard.set(report.name, before);
           continue;
         }
-        const counted = before === undefined ? NO_DELIVERIES : countedBetween(before, report.counts);
+        const isNew = report.startedAt !== undefined && now() - report.startedAt < JUST_STARTED;
+        const known = before ?? (isNew ? NO_DELIVERIES : report.counts);
+        const counted = countedBetween(known, report.counts);
         minute = sumOf(minute ?? NO_DELIVERIES, counted);
         heard.set(report.name, report.counts);
       }

@@ -7,7 +7,7 @@ const NOW = Date.parse("2026-01-02T03:04:05Z");
 const GOOD: ModuleFacts = {
   health: { mlflowConnected: true, kubernetesConnected: true },
   status: { lastSuccessfulPoll: new Date(NOW - 20_000) },
-  deliveryReports: [{ name: "10.0.0.7", mode: "webhook", counts: NO_DELIVERIES }],
+  deliveryReports: [{ name: "10.0.0.7", mode: "webhook", startedAt: undefined, counts: NO_DELIVERIES }],
   pollingInterval: 60_000,
   held: undefined,
   rollout: undefined,

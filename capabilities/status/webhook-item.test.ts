@@ -5,7 +5,13 @@ import type { Mode } from "../observability/health";
 import type { DeliveryReport } from "./delivery-history";
 import { webhookItem } from "./webhook-item";
 
-const says = (mode: Mode, cause?: string): DeliveryReport => ({ name: mode, mode, cause, counts: NO_DELIVERIES });
+const says = (mode: Mode, cause?: string): DeliveryReport => ({
+  name: mode,
+  mode,
+  cause,
+  startedAt: undefined,
+  counts: NO_DELIVERIES,
+});
 const silent: DeliveryReport = { name: "10.0.0.7", problem: "connection refused; see that it runs" };
 
 describe("the item Webhook", () => {

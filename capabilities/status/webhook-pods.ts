@@ -76,10 +76,10 @@ export function createWebhookPods(options: WebhookPodsOptions): () => Promise<De
     const name = address.address;
     try {
       const { status, body } = await get("/metrics", address, ca);
-      const { mode, counts } = readDeliveryMetrics(body.toString("utf8"));
+      const { mode, startedAt, counts } = readDeliveryMetrics(body.toString("utf8"));
       if (mode === undefined) throw new Error(`GET /metrics is answered ${status}, and not by an mlflow-kserve`);
       const hasCause = mode === "fallback" || mode === "starting";
-      return { name, mode, counts, cause: hasCause ? await causeOf(address, ca) : undefined };
+      return { name, mode, startedAt, counts, cause: hasCause ? await causeOf(address, ca) : undefined };
     } catch (error) {
       return { name, problem: `${foreignText(messageOf(error))}; ${cureFor(error, host)}` };
     }

@@ -61,6 +61,7 @@ describe("GET /metrics", () => {
       "mlflow_api_errors_total",
       "mlflow_lagging_reads_total",
       "poll_last_success_timestamp_seconds",
+      "process_start_time_seconds",
       "reconcile_queue_depth",
       "status_tag_writes_total",
       "status_tags_unwritten",
