@@ -23,12 +23,13 @@ export function explain(played: Played, replay: string): string {
   const { settled, violations, journal, logFiles } = played;
   return [
     `Seed ${played.seed} diverged. Again: ${replay}`,
-    "What happened (milliseconds after the music began):",
-    ...journal.map(describeEntry),
-    `After the music ${settled.polls} polls ended, ${settled.waiting} of them left something to a later one.`,
+    // First, since who shows a failed test may show only its first lines.
     "What is wrong:",
     ...settled.differences.map(({ kind, name, detail }) => `  ${kind}: ${name}: ${detail}`),
     ...violations.map(text => `  ${text}`),
+    "What happened (milliseconds after the music began):",
+    ...journal.map(describeEntry),
+    `After the music ${settled.polls} polls ended, ${settled.waiting} of them left something to a later one.`,
     "Errors that were logged after the music:",
     ...settled.errors.map(text => `  ${text}`),
     "Logs:",

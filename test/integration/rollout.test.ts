@@ -129,18 +129,20 @@ describe(`${COUNT} services of the former release`, () => {
     deployments.countAnew();
     const before = deployments.replicaSets.size;
     const template = templateWith("nodeSelector:", "  kubernetes.io/hostname: no-such-node");
-    const { listener, logged, services } = await listenerWith({
+    const running = await listenerWith({
       INFERENCE_SERVICE_TEMPLATE: template,
       ROLLOUT_MAX_UNAVAILABLE: "2",
       ROLLOUT_DEADLINE_MINUTES: "0.2",
     });
+    const { listener, logged, services } = running;
     const stopped = (): object | undefined => logged.find(({ message }) => message.startsWith("Rollout stopped"));
 
     await waitFor("the end of the rollout", async () => (await listener.poll()) && stopped(), TIMEOUT);
-    await waitFor("a poll that changes nothing", async () => {
-      const report = await listener.poll();
-      return (report?.updated === 0 && report.outdated === COUNT - 2) || undefined;
-    });
+    await pollUntil(
+      running,
+      "a poll that changes nothing",
+      report => report.updated === 0 && report.outdated === COUNT - 2,
+    );
 
     expect(stopped()).toMatchObject({ level: "error", fields: { outdated: COUNT - 2 } });
     // The watch of them, and KServe's word, may come a moment later on a busy machine.

@@ -48,9 +48,10 @@ export function pollUntil(
   isSo: (report: NonNullable<Awaited<ReturnType<RunningListener["listener"]["poll"]>>>) => boolean,
   timeout?: number,
 ): Promise<void> {
-  const probe = async (): Promise<true | undefined> => {
+  const probe = async (): Promise<true> => {
     const report = await listener.poll();
-    return (report !== undefined && isSo(report)) || undefined;
+    if (report === undefined || !isSo(report)) throw new Error(`the last poll says ${JSON.stringify(report)}`);
+    return true;
   };
   return waitFor(what, probe, timeout).then(() => undefined);
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { messageOf } from "../../capabilities/observability/logging";
 
 /**
  * Asks again and again until there is an answer.
@@ -24,5 +25,6 @@ export async function waitFor<T>(
     }
     await sleep(50);
   }
-  throw new Error(`${what}: not within ${timeout / 1000} s`, failure === undefined ? {} : { cause: failure });
+  if (failure === undefined) throw new Error(`${what}: not within ${timeout / 1000} s`);
+  throw new Error(`${what}: not within ${timeout / 1000} s: ${messageOf(failure)}`, { cause: failure });
 }
