@@ -1,4 +1,5 @@
 import type { ModelVersion } from "../mlflow/client";
+import { deploys } from "../mlflow/deploy-tag";
 import { foreignText } from "../support/foreign-text";
 
 /** What MLflow says should be in the cluster for one model version. */
@@ -14,8 +15,8 @@ export type Decision =
 /**
  * Decides from MLflow's positive answer about a version (undefined: MLflow says that it does not exist).
  *
- * The tag counts in any case (`True` is what Python's `str(True)` gives), and nothing but `true` counts. A version without it
- * is served where its model wants it by an alias.
+ * What counts as a tag that deploys, {@link deploys} says. A version without the tag is served where its model wants it by an
+ * alias.
  */
 export function decide(version: ModelVersion | undefined, deployTagKey: string): Decision {
   if (version === undefined) return { kind: "remove", reason: "the model version does not exist in MLflow" };
@@ -27,7 +28,7 @@ export function decide(version: ModelVersion | undefined, deployTagKey: string):
       reason: version.modelWish === undefined ? reason : `${reason}, and its model no alias on it`,
     };
   }
-  if (value !== undefined && value.toLowerCase() !== "true")
+  if (value !== undefined && !deploys(value))
     return { kind: "remove", reason: `the tag ${deployTagKey} is not "true"` };
   if (version.status === "FAILED_REGISTRATION") return { kind: "refuse", reason: registrationFailed(version) };
   if (version.status !== "READY") {

@@ -25,11 +25,7 @@ export type HoldReason =
   | "no alias";
 
 /** Reasons that are no suspicion: the usual course of things, or what a person decided. */
-const USUAL: ReadonlySet<HoldReason | "left to the poll"> = new Set([
-  "successor is starting",
-  "alias is starting",
-  "no alias",
-]);
+const USUAL: ReadonlySet<HoldReason> = new Set<HoldReason>(["successor is starting", "alias is starting", "no alias"]);
 
 /** Whether a service stays because its model would be without a Ready version, and not because of a doubt. */
 export function isHandover(reason: HoldReason): boolean {

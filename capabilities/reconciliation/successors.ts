@@ -4,7 +4,7 @@ import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { conditionOf, isReady } from "../kserve/service-state";
 import { isSearchableName } from "../mlflow/client";
 import type { MlflowReader, ModelSearch, ModelVersion } from "../mlflow/client";
-import { formatKey } from "../support/model-version-key";
+import { eachOnce } from "../support/model-version-key";
 import type { ModelVersionKey } from "../support/model-version-key";
 import { decide } from "./decision";
 import type { HoldReason } from "./hold-reason";
@@ -85,8 +85,7 @@ export function createSiblingSearch(
   };
   const wantedOf = async (model: string, served: readonly ModelVersionKey[]): Promise<ModelVersion[]> => {
     const [tagged, byAlias] = await Promise.all([taggedOf(model, served), wantedByAlias(model)]);
-    const known = new Set(byAlias.map(formatKey));
-    return [...byAlias, ...tagged.filter(version => !known.has(formatKey(version)))];
+    return eachOnce([...byAlias, ...tagged]);
   };
   return async key => {
     const live = await services.ofModel(key.model);

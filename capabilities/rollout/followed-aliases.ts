@@ -1,8 +1,9 @@
 import type { MlflowReader, ModelVersion } from "../mlflow/client";
+import { deploys } from "../mlflow/deploy-tag";
 import { MlflowError } from "../mlflow/errors";
 import type { RegisteredModel, RegisteredModelReader } from "../mlflow/registered-models";
 import { inParallel } from "../support/in-parallel";
-import { formatKey } from "../support/model-version-key";
+import { eachOnce, formatKey } from "../support/model-version-key";
 import type { ModelVersionKey } from "../support/model-version-key";
 
 /** Versions that MLflow is asked about at the same time: many, since one search answers many of them. */
@@ -92,7 +93,7 @@ function wantedBy(
   followed: readonly string[],
   deployTagKey: string,
 ): ReadonlyMap<string, Wanted> | undefined {
-  if (model?.tags.get(deployTagKey)?.toLowerCase() !== "true") return undefined;
+  if (model === undefined || !deploys(model.tags.get(deployTagKey))) return undefined;
   const wanted = new Map<string, Wanted>();
   for (const alias of followed) {
     const version = model.aliases.get(alias);
@@ -113,8 +114,7 @@ export function followingReader(reader: MlflowReader, followed: FollowedAliases)
     },
     async searchTagged(tagKey) {
       const [tagged, wanted] = await Promise.all([reader.searchTagged(tagKey), followed.ofAll()]);
-      const known = new Set(tagged.map(formatKey));
-      return [...tagged, ...wanted.filter(version => !known.has(formatKey(version)))];
+      return eachOnce([...tagged, ...wanted]);
     },
   };
 }

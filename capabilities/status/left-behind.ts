@@ -1,4 +1,5 @@
 import type { MlflowReader, ModelVersion } from "../mlflow/client";
+import { deploys } from "../mlflow/deploy-tag";
 import { messageOf } from "../observability/logging";
 import type { Log } from "../observability/logging";
 import { inParallel } from "../support/in-parallel";
@@ -32,7 +33,7 @@ export function createLeftBehindSearch(options: LeftBehindOptions): () => Promis
    */
   const isServedByOthers = (tags: ReadonlyMap<string, string>): boolean =>
     tagKeys.state === DEFAULT_STATUS_TAG_PREFIX &&
-    [...tags].some(([key, value]) => key !== deployTagKey && /^deploy/i.test(key) && value.toLowerCase() === "true");
+    [...tags].some(([key, value]) => key !== deployTagKey && /^deploy/i.test(key) && deploys(value));
 
   return async () => {
     try {

@@ -156,14 +156,12 @@ export function createVersionStates(options: VersionStatesOptions): VersionState
         else learnWish(entryOf(version), { ...version, tags: new Map([[deployTagKey, "true"]]) }, begun, deployTagKey);
       }
       for (const [, { key }] of services) entryOf(key);
-      const holds = new Map([
-        ...held.map(({ key, reason }): [string, string] => [formatKey(key), `${STAYS}: ${explainHold(reason)}`]),
-        ...undecided.flatMap(({ key, cause, answer }): [string, string][] =>
-          answer === undefined ? [[formatKey(key), cause]] : [],
-        ),
-      ]);
-      for (const { key, answer } of undecided) {
-        if (answer === undefined) continue;
+      const holds = new Map(held.map(({ key, reason }) => [formatKey(key), `${STAYS}: ${explainHold(reason)}`]));
+      for (const { key, cause, answer } of undecided) {
+        if (answer === undefined) {
+          holds.set(formatKey(key), cause);
+          continue;
+        }
         found.add(formatKey(key));
         learnWish(entryOf(key), answer, begun, deployTagKey);
       }

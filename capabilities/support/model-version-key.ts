@@ -23,6 +23,16 @@ export function formatKey(key: ModelVersionKey): string {
   return `${quote(key.model)} version ${isModelVersionNumber(key.version) ? key.version : quote(key.version)}`;
 }
 
+/** Each version once: of several with the same key the first. */
+export function eachOnce<T extends ModelVersionKey>(versions: readonly T[]): T[] {
+  const found = new Map<string, T>();
+  for (const version of versions) {
+    const id = formatKey(version);
+    if (!found.has(id)) found.set(id, version);
+  }
+  return [...found.values()];
+}
+
 function quote(text: string): string {
   return JSON.stringify(text).replace(INVISIBLE, character =>
     // Code units, not code points: `\u` escapes have four digits.

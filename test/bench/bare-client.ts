@@ -81,3 +81,8 @@ export async function apiServerClient(kubeconfig: string): Promise<BareClient> {
 export function expectSuccess(what: string, { status, text }: BareAnswer): void {
   if (status < 200 || status > 299) throw new Error(`${what} was answered ${status}: ${text.slice(0, 300)}`);
 }
+
+/** The path of a namespace's InferenceServices in the API. */
+export function collectionOf(namespace: string): string {
+  return `/apis/serving.kserve.io/v1beta1/namespaces/${namespace}/inferenceservices`;
+}

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vites
 import type { PublishedVersion, StateWord } from "../../capabilities/status/published";
 import { memoryPageSource, publishedVersion } from "../support/unit/page-source";
 import type { MemoryPageSource } from "../support/unit/page-source";
+import { paintedAfterAnswer } from "../support/status-page-times";
 import { launchChromium } from "../support/launched-chromium";
 import { openPage, servePage } from "./opened-page";
 import type { Look, OpenedPage } from "./opened-page";
@@ -70,14 +71,10 @@ describe("the overview", () => {
     expect(rows).toHaveLength(100);
     expect(rows[0]).toMatch(/^Failed\s+model-\d+ v\d+\s[^]*lightgbm/);
     await page.getByText("1,000 versions", { exact: true }).waitFor();
-    const [answered, painted] = await page.evaluate<[number, number]>(`(() => {
-      const [read] = performance.getEntriesByType("resource").filter(entry => entry.name.endsWith("/page/versions"));
-      const [shown] = performance.getEntriesByName("versions shown");
-      return [read.responseEnd, shown.startTime];
-    })()`);
-    console.log(`1,000 versions are shown ${Math.round(painted - answered)} ms after their answer`);
+    const painted = await paintedAfterAnswer(page);
+    console.log(`1,000 versions are shown ${Math.round(painted)} ms after their answer`);
     // Speed is measured, not asserted; that it is measured, is.
-    expect(painted).toBeGreaterThan(answered);
+    expect(painted).toBeGreaterThan(0);
     expect(misdeeds).toEqual([]);
   });
 

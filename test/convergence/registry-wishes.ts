@@ -50,9 +50,7 @@ export function lastReadyOnes(
       })
       .map(({ model }) => model),
   );
-  const untagged = new Map(
-    versions.filter(({ tags }) => !tags.has(tagKey)).map(version => [formatKey(version), version]),
-  );
+  const untagged = new Set(versions.filter(({ tags }) => !tags.has(tagKey)).map(formatKey));
   return object => {
     const key = keyOf(object.metadata);
     if (key === undefined || !untagged.has(formatKey(key)) || !following.has(key.model)) return false;
@@ -60,7 +58,8 @@ export function lastReadyOnes(
   };
 }
 
-function isReadyObject({ status }: OwnedObject): boolean {
+/** Whether KServe says that an object serves. */
+export function isReadyObject({ status }: OwnedObject): boolean {
   return status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true;
 }
 

@@ -5,6 +5,7 @@ import { formatKey } from "../../capabilities/support/model-version-key";
 import { isLeftAlone } from "./foreign-objects";
 import type { OwnedObject } from "./foreign-objects";
 import type { Difference } from "./oracle";
+import { isReadyObject } from "./registry-wishes";
 
 /** What the status tags of a version may be: the words, and which of the other tags there must be. */
 interface Expected {
@@ -61,6 +62,5 @@ function expectedFor(version: ModelVersion, object: OwnedObject | undefined, isW
   if (!isWanted) return isOurs ? undefined : { words: [undefined] };
   if (object === undefined || version.status !== "READY") return undefined;
   if (!isOurs) return { words: ["Conflict"], needs: "cause" };
-  const isReady = object.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True");
-  return isReady === true ? { words: ["Ready"], needs: "url" } : { words: ["Starting", "Failed"] };
+  return isReadyObject(object) ? { words: ["Ready"], needs: "url" } : { words: ["Starting", "Failed"] };
 }

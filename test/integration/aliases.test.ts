@@ -1,6 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, it, vi } from "vitest";
-import { listWebhooks, removeWebhook } from "../../capabilities/mlflow/webhook-registration";
 import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
 import { nameOf } from "../support/deployed-models";
 import { startListener, uniqueModel } from "../support/listener-fixture";
@@ -9,16 +7,13 @@ import { openRegistry } from "../support/mlflow-registry";
 import type { MlflowRegistry } from "../support/mlflow-registry";
 import { followReady } from "../support/ready-services";
 import { waitFor } from "../support/waiting";
-import { cleanUp, keep, transportTo } from "../support/webhook-modes";
+import { haveDelivered } from "../support/webhook-modes";
 import { startMlflow } from "../testbed/mlflow";
 import type { MlflowServer } from "../testbed/mlflow";
 
 /** Milliseconds for a service to become Ready, on a machine that is busy with other tests. */
 const READY_TIMEOUT = 240_000;
 vi.setConfig({ testTimeout: 2 * READY_TIMEOUT });
-
-/** Milliseconds after which the testbed's MLflow delivers to a new webhook. */
-const NOTICED = 1_500;
 
 // An MLflow of its own: in the one of all tests, deliveries to others' webhooks may keep its threads busy for minutes.
 let mlflow: MlflowServer;
@@ -36,13 +31,7 @@ afterAll(() => mlflow.part.stop());
 beforeEach(async () => {
   tag = uniqueModel("deploy");
   running = await startListener({ mlflowTrackingUri: mlflow.trackingUri, settings: { DEPLOY_TAG_KEY: tag } });
-  const transport = transportTo(mlflow.trackingUri);
-  cleanUp.push(async () => {
-    const own = (await listWebhooks(transport)).filter(webhook => webhook.name === tag);
-    for (const { webhook_id: id } of own) await removeWebhook(transport, id);
-  });
-  await keep({ transport, name: tag, url: `${running.url}/webhook`, startupTimeout: 30 }).reaches("webhook");
-  await sleep(NOTICED);
+  await haveDelivered(mlflow.trackingUri, tag, `${running.url}/webhook`);
 });
 
 afterEach(async () => {

@@ -1,15 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, expect, inject, it } from "vitest";
-import { listWebhooks, removeWebhook } from "../../capabilities/mlflow/webhook-registration";
 import { hireDataScientist } from "../support/data-scientist";
 import type { DataScientist } from "../support/data-scientist";
 import { startListener, uniqueModel } from "../support/listener-fixture";
 import { waitFor } from "../support/waiting";
-import { cleanUp, keep, transportTo } from "../support/webhook-modes";
-
-/** Milliseconds after which the testbed's MLflow delivers to a new webhook. */
-const NOTICED = 1_500;
+import { haveDelivered } from "../support/webhook-modes";
 
 const people: DataScientist[] = [];
 
@@ -19,19 +14,12 @@ afterEach(() => {
 
 it("deploys a version that MLflow's client registers with the tag, without a poll", async () => {
   const trackingUri = inject("mlflowTrackingUri");
-  const transport = transportTo(trackingUri);
   const deployTagKey = `deploy-${randomUUID().slice(0, 8)}`;
-  const name = deployTagKey;
   const { url, deployed, logged } = await startListener({
     mlflowTrackingUri: trackingUri,
     settings: { DEPLOY_TAG_KEY: deployTagKey },
   });
-  cleanUp.push(async () => {
-    const own = (await listWebhooks(transport)).filter(webhook => webhook.name === name);
-    for (const { webhook_id: id } of own) await removeWebhook(transport, id);
-  });
-  await keep({ transport, name, url: `${url}/webhook`, startupTimeout: 30 }).reaches("webhook");
-  await sleep(NOTICED);
+  await haveDelivered(trackingUri, deployTagKey, `${url}/webhook`);
   const person = await hireDataScientist(inject("python"), trackingUri);
   people.push(person);
   const model = uniqueModel("born-tagged");

@@ -6,13 +6,10 @@ import { listWebhooks, removeWebhook } from "../../capabilities/mlflow/webhook-r
 import { startListener, uniqueModel } from "../support/listener-fixture";
 import { openRegistry } from "../support/mlflow-registry";
 import { waitFor } from "../support/waiting";
-import { cleanUp, keep, transportTo } from "../support/webhook-modes";
+import { cleanUp, keep, transportTo, untilNoticed } from "../support/webhook-modes";
 
 /** Seconds for which both look after their webhooks, every half second; as many checks as some minutes have usually. */
 const DURATION = Number(process.env.TWO_INSTALLATIONS_SECONDS ?? "10");
-
-/** Milliseconds after which the testbed's MLflow delivers to a new webhook. */
-const NOTICED = 1_500;
 
 it(
   "two installations of one name share an MLflow: none touches the other's webhook, every tag arrives at both",
@@ -37,7 +34,7 @@ it(
       keep({ transport: recording, name, url: `${url}/webhook`, installation: namespace, startupTimeout: 60 }),
     );
     await Promise.all(kept.map(({ reaches }) => reaches("webhook")));
-    await sleep(NOTICED);
+    await untilNoticed();
 
     const registry = openRegistry(mlflowTrackingUri);
     const model = uniqueModel("both");

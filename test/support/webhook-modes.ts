@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, expect, inject } from "vitest";
 import { createMlflowTransport } from "../../capabilities/mlflow/transport";
 import type { MlflowTransport } from "../../capabilities/mlflow/transport";
@@ -6,7 +7,7 @@ import { createWebhookKeeper } from "../../capabilities/mlflow/webhook-keeper";
 import type { WebhookKeeper, WebhookKeeperOptions } from "../../capabilities/mlflow/webhook-keeper";
 import type { WebhookState } from "../../capabilities/mlflow/webhook-state";
 import type { RegisteredWebhook } from "../../capabilities/mlflow/webhook-answers";
-import { listWebhooks } from "../../capabilities/mlflow/webhook-registration";
+import { listWebhooks, removeWebhook } from "../../capabilities/mlflow/webhook-registration";
 import { startMlflow } from "../testbed";
 import type { MlflowOptions, MlflowServer } from "../testbed";
 import { SECRET, startListener } from "./listener-fixture";
@@ -107,4 +108,23 @@ export async function listed(transport: MlflowTransport): Promise<RegisteredWebh
 
 export function expectNoSecret({ lines, states }: Kept): void {
   expect(JSON.stringify([lines, states])).not.toContain(SECRET);
+}
+
+/** Milliseconds after which the testbed's MLflow delivers to a new webhook. */
+const NOTICED = 1_500;
+
+/** Has MLflow deliver to a webhook of this name, until the test has ended. */
+export async function haveDelivered(trackingUri: string, name: string, url: string): Promise<void> {
+  const transport = transportTo(trackingUri);
+  cleanUp.push(async () => {
+    const own = (await listWebhooks(transport)).filter(webhook => webhook.name === name);
+    for (const { webhook_id: id } of own) await removeWebhook(transport, id);
+  });
+  await keep({ transport, name, url, startupTimeout: 30 }).reaches("webhook");
+  await untilNoticed();
+}
+
+/** Waits until the testbed's MLflow delivers to a webhook that has just been registered. */
+export async function untilNoticed(): Promise<void> {
+  await sleep(NOTICED);
 }

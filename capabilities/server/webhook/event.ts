@@ -48,8 +48,8 @@ const tagData = z.object({
   key: z.string(),
 });
 
-/** A version that was registered. */
-const createdData = z.object({
+/** A version that was registered, or that an alias was set on. */
+const versionData = z.object({
   name: modelName,
   version: versionNumber,
 });
@@ -59,9 +59,6 @@ export interface FollowedWords {
   readonly deployTagKey: string;
   readonly aliases: readonly string[];
 }
-
-/** An alias that was set on a version, or moved to it. */
-const aliasSetData = createdData;
 
 /** One that was taken away; from which version, MLflow does not say. */
 const aliasDeletedData = z.object({ name: modelName });
@@ -121,7 +118,7 @@ export function parseEvent(body: Buffer, followed: FollowedWords, ownWorkspace =
     if (typeof data.alias !== "string" || !aliases.includes(data.alias))
       return ignored(`the alias is not ${aliases.join(" or ")}`);
     const isSet = action === "created";
-    const about = (isSet ? aliasSetData : aliasDeletedData).safeParse(data);
+    const about = (isSet ? versionData : aliasDeletedData).safeParse(data);
     if (!about.success) return { kind: "malformed", problems: ofData(about.error) };
     const { name, version }: { name: string; version?: string } = about.data;
     return { kind: "alias", entity, action, model: name, version };
@@ -132,7 +129,7 @@ export function parseEvent(body: Buffer, followed: FollowedWords, ownWorkspace =
   const { tags } = data;
   if (isCreation && !hasTag(tags, deployTagKey))
     return ignored(`the version was registered without the tag ${deployTagKey}`);
-  const subject = (isTag ? tagData : createdData).safeParse(data);
+  const subject = (isTag ? tagData : versionData).safeParse(data);
   if (!subject.success) return { kind: "malformed", problems: ofData(subject.error) };
   const key = { model: subject.data.name, version: subject.data.version };
   const told = hasTag(tags, deployTagKey) ? tagTold(tags[deployTagKey]) : toldBy(action, data.value);

@@ -1,5 +1,5 @@
 import { MANAGED_BY, MANAGED_BY_LABEL } from "../../../capabilities/kserve/identity";
-import { expectSuccess } from "../bare-client";
+import { collectionOf, expectSuccess } from "../bare-client";
 import type { BareClient } from "../bare-client";
 
 /** Objects in a page, as the module asks for them. */
@@ -32,8 +32,7 @@ export async function listBare(apiServer: BareClient, namespace: string): Promis
       limit: String(API_SERVER_PAGE),
     });
     if (token !== "") query.set("continue", token);
-    const collection = `/apis/serving.kserve.io/v1beta1/namespaces/${namespace}/inferenceservices`;
-    const answer = await apiServer.send({ method: "GET", path: `${collection}?${query.toString()}` });
+    const answer = await apiServer.send({ method: "GET", path: `${collectionOf(namespace)}?${query.toString()}` });
     expectSuccess("The list of InferenceServices", answer);
     const page = JSON.parse(answer.text) as { items: unknown[]; metadata: { continue?: string } };
     found += page.items.length;

@@ -7,13 +7,13 @@ import { listManaged } from "../../support/managed-services";
 import { openRegistry } from "../../support/mlflow-registry";
 import { apiServerClient, freshConnections, keptConnections } from "../bare-client";
 import type { BareClient } from "../bare-client";
+import { deliver } from "../deliver";
 import { harmonicSum, runLoad, summarize } from "../load";
 import type { Load } from "../load";
-import { SECRET, startModuleUnderTest } from "../module-under-test";
+import { startModuleUnderTest } from "../module-under-test";
 import type { ModuleUnderTest } from "../module-under-test";
 import { peakMemory, processorSeconds, processorSecondsOf } from "../processes";
 import type { DeliveryLevel, DeliveryResults } from "../results";
-import { signedDelivery } from "../signed-delivery";
 import { modelNames, startFilledMlflow } from "../world";
 import type { World } from "../world";
 import { createBareApply, createBareRemoval, readBare } from "./limit";
@@ -200,15 +200,6 @@ async function measureLevel(
     processor,
     memory: peakMemory(module.pid),
   };
-}
-
-/** @throws Error when it is not answered as it should be */
-async function deliver(endpoint: BareClient, model: string, action?: string): Promise<void> {
-  const delivery = signedDelivery({ model, version: "1" }, SECRET);
-  const { status, text } = await endpoint.send({ method: "POST", path: "/webhook", ...delivery });
-  const done = status === 200 ? (JSON.parse(text) as { readonly action?: string }).action : undefined;
-  if (done === undefined || (action !== undefined && done !== action))
-    throw new Error(`A delivery about ${model} was answered ${status}: ${text}`);
 }
 
 /** Takes the tag away, which no webhook tells the module of. */

@@ -7,12 +7,11 @@ import { readMetrics } from "../../load/prometheus-text";
 import { openRegistry } from "../../support/mlflow-registry";
 import { waitFor } from "../../support/waiting";
 import type { MlflowServer } from "../../testbed";
-import { expectSuccess, freshConnections, keptConnections } from "../bare-client";
+import { freshConnections, keptConnections } from "../bare-client";
 import type { BareClient } from "../bare-client";
 import { runLoad } from "../load";
 import { SECRET, startModuleUnderTest } from "../module-under-test";
 import type { ModuleUnderTest } from "../module-under-test";
-import { signedDelivery } from "../signed-delivery";
 import type { World } from "../world";
 import { searchBare } from "./bare-poll";
 
@@ -100,20 +99,6 @@ export async function untilTagged({ reader, namespace }: Installation, holds: st
     if (performance.now() > giveUpAt) throw new Error(`${count} versions of ${namespace} do not get their tags`);
     await sleep(SEARCH_EVERY);
   }
-}
-
-/** @throws Error when it is not answered as it should be */
-export async function deliver(endpoint: BareClient, model: string | undefined): Promise<void> {
-  const delivery = signedDelivery(keyOf(model), SECRET);
-  expectSuccess(
-    `A delivery about ${model ?? ""}`,
-    await endpoint.send({ method: "POST", path: "/webhook", ...delivery }),
-  );
-}
-
-/** The path of a namespace's InferenceServices in the API. */
-export function collectionOf(namespace: string): string {
-  return `/apis/serving.kserve.io/v1beta1/namespaces/${namespace}/inferenceservices`;
 }
 
 /** The one version of a model. */

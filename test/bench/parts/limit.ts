@@ -3,7 +3,7 @@ import { readConfiguration } from "../../../capabilities/configuration/configura
 import { FIELD_MANAGER } from "../../../capabilities/kserve/inference-services";
 import { inferenceServiceName } from "../../../capabilities/kserve/names";
 import { desiredObject } from "../../../capabilities/reconciliation/desired-object";
-import { expectSuccess } from "../bare-client";
+import { collectionOf, expectSuccess } from "../bare-client";
 import type { BareClient } from "../bare-client";
 
 /** Where populate_registry.py says that the artifacts of its versions are; for the limit any address does. */
@@ -108,5 +108,5 @@ export function createBareRemoval(namespace: string): BareRemoval {
 
 function pathOf(namespace: string, model: string): string {
   const name = inferenceServiceName({ model, version: "1" }, namespace);
-  return `/apis/serving.kserve.io/v1beta1/namespaces/${namespace}/inferenceservices/${name}`;
+  return `${collectionOf(namespace)}/${name}`;
 }

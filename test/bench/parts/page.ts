@@ -1,5 +1,5 @@
-import type { Page } from "playwright-core";
 import { launchChromium } from "../../support/launched-chromium";
+import { paintedAfterAnswer } from "../../support/status-page-times";
 import { summarize } from "../load";
 import type { PageResults } from "../results";
 
@@ -39,16 +39,4 @@ export async function measurePage(url: string, coming: readonly Coming[]): Promi
   } finally {
     await browser.close();
   }
-}
-
-/** Milliseconds, by the browser's own clock. */
-async function paintedAfterAnswer(page: Page): Promise<number> {
-  return await page.evaluate<number>(`(async () => {
-    for (;;) {
-      const [read] = performance.getEntriesByType("resource").filter(entry => entry.name.endsWith("/page/versions"));
-      const [shown] = performance.getEntriesByName("versions shown");
-      if (read !== undefined && shown !== undefined) return shown.startTime - read.responseEnd;
-      await new Promise(resolve => requestAnimationFrame(resolve));
-    }
-  })()`);
 }

@@ -2,14 +2,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { inferenceServiceName } from "../../../capabilities/kserve/names";
 import { followObjects } from "../../support/followed-objects";
 import { openRegistry } from "../../support/mlflow-registry";
-import { expectSuccess } from "../bare-client";
+import { collectionOf, expectSuccess } from "../bare-client";
 import type { BareClient } from "../bare-client";
+import { deliver } from "../deliver";
 import { runLoad, summarize } from "../load";
 import type { Load, LoadSummary } from "../load";
 import type { StatusTagResults } from "../results";
 import { modelNames } from "../world";
 import type { World } from "../world";
-import { collectionOf, deliver, keyOf, untilTagged } from "./installation";
+import { keyOf, untilTagged } from "./installation";
 import type { Installation } from "./installation";
 
 /** States of services that are being set at the same time. */
@@ -71,7 +72,7 @@ export async function measureReadyAtOnce(
     return summarize(...loads);
   };
   // What was not delivered by the loads before.
-  await runLoad(models.length, CLIENTS, at => deliver(endpoint, models[at]));
+  await runLoad(models.length, CLIENTS, at => deliver(endpoint, models[at] ?? ""));
   await untilTagged(installation, "LIKE '%'", models.length);
   const alone = await tagNowAndThen(tags => tags === world.sizes.personsTags);
   const start = performance.now();

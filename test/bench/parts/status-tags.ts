@@ -1,10 +1,11 @@
 import { apiServerClient } from "../bare-client";
+import { deliver } from "../deliver";
 import { runLoad, summarize } from "../load";
 import type { Load, LoadSummary } from "../load";
 import type { StatusTagResults } from "../results";
 import { modelNames } from "../world";
 import type { World } from "../world";
-import { deliver, install, untilTagged } from "./installation";
+import { install, untilTagged } from "./installation";
 import type { Installation } from "./installation";
 import { measurePage } from "./page";
 import { followPerson, measureReadyAtOnce, persons } from "./ready-at-once";
@@ -62,7 +63,7 @@ async function measureInTurns(
     // Who comes first changes, so that what the machine does over time is no difference.
     for (const which of turn % 2 === 0 ? (["off", "on"] as const) : (["on", "off"] as const)) {
       const { endpoint } = which === "on" ? on : off;
-      loads[which].push(await runLoad(count, clients, at => deliver(endpoint, models[at]), from));
+      loads[which].push(await runLoad(count, clients, at => deliver(endpoint, models[at] ?? ""), from));
       if (which === "on") await untilTagged(on, "LIKE '%'", deliveredBefore + from + count);
     }
   }
