@@ -1,6 +1,8 @@
 import * as z from "zod";
 import type { ApiServer } from "../kubernetes/api-server";
 import { KubernetesError } from "../kubernetes/api-server";
+import { deleteExactly, isNotFound, LIST_PAGE_SIZE, pagesOf, parseObject } from "../kubernetes/objects";
+import type { ObjectIdentity, ObjectPage } from "../kubernetes/objects";
 import { owns } from "./field-ownership";
 import { labelValue, MANAGED_BY, MANAGED_BY_LABEL, MODEL_LABEL } from "./identity";
 import type { InferenceServiceObject } from "../template/rendering";
@@ -10,9 +12,6 @@ import { API_VERSION, KIND } from "../template/template-checks";
 
 /** Who applies, in `managedFields`. */
 export const FIELD_MANAGER = MANAGED_BY;
-
-/** Objects in one page of a list; keeps a list of many services from being one huge answer. */
-export const LIST_PAGE_SIZE = 500;
 
 /** Selects what has our label. */
 const OURS = `${MANAGED_BY_LABEL}=${MANAGED_BY}`;
@@ -24,11 +23,7 @@ export const listSchema = z.object({
 });
 
 /** A part of all InferenceServices with our label; of their `managedFields`, what we own. */
-export interface InferenceServicePage {
-  readonly items: readonly LiveInferenceService[];
-  /** Names the next page for some minutes; undefined on the last. */
-  readonly next: string | undefined;
-}
+export type InferenceServicePage = ObjectPage<LiveInferenceService>;
 
 /** The InferenceServices of one namespace. Every method throws {@link KubernetesError}. */
 export interface InferenceServices {
@@ -62,17 +57,11 @@ export interface InferenceServices {
   ping: () => Promise<void>;
 }
 
-/** Which object, and which state of it; the API server refuses a write that names another. */
-interface Identity {
-  readonly uid: string;
-  readonly resourceVersion: string;
-}
-
 /** What an Apply sends, at the least. */
 interface AppliedObject {
   readonly apiVersion: string;
   readonly kind: string;
-  readonly metadata: { readonly name: string; readonly namespace: string } & Partial<Identity>;
+  readonly metadata: { readonly name: string; readonly namespace: string } & Partial<ObjectIdentity>;
 }
 
 export function createInferenceServices(apiServer: ApiServer, namespace: string): InferenceServices {
@@ -185,23 +174,7 @@ export function createInferenceServices(apiServer: ApiServer, namespace: string)
       return (await sendApply(withIdentity(object, { uid, resourceVersion }), true)).live;
     },
 
-    async delete(live) {
-      const { name, uid, resourceVersion } = live.metadata;
-      try {
-        await apiServer({
-          method: "DELETE",
-          path: pathOf(name),
-          body: {
-            apiVersion: "v1",
-            kind: "DeleteOptions",
-            preconditions: { uid, resourceVersion },
-            propagationPolicy: "Background",
-          },
-        });
-      } catch (error) {
-        if (!isNotFound(error, name)) throw error;
-      }
-    },
+    delete: ({ metadata }) => deleteExactly(apiServer, pathOf(metadata.name), metadata),
 
     async ping() {
       await apiServer({ method: "GET", path: collection, query: { limit: "1" } });
@@ -209,32 +182,12 @@ export function createInferenceServices(apiServer: ApiServer, namespace: string)
   };
 }
 
-/** All pages of a list, one after the other, with at most `limit` objects each. @throws what a page's request throws */
-export async function* pagesOf(
-  listPage: InferenceServices["listPage"],
-  limit: number,
-): AsyncGenerator<readonly LiveInferenceService[], void> {
-  let next: string | undefined;
-  do {
-    const page = await listPage(limit, next);
-    yield page.items;
-    next = page.next;
-  } while (next !== undefined);
-}
-
 /** @throws KubernetesError when the API server's answer has not the form */
 export function parse<T>(schema: z.ZodType<T>, body: unknown): T {
-  const parsed = schema.safeParse(body);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(({ path, message }) => `${path.map(String).join(".")}: ${message}`);
-  throw new KubernetesError(
-    0,
-    "UnknownForm",
-    `The Kubernetes API server answered in an unknown form (${problems.join("; ")}); check that KServe's CRDs have serving.kserve.io/v1beta1`,
-  );
+  return parseObject(schema, body, "check that KServe's CRDs have serving.kserve.io/v1beta1");
 }
 
-function withIdentity(object: AppliedObject, identity: Partial<Identity>): AppliedObject {
+function withIdentity(object: AppliedObject, identity: Partial<ObjectIdentity>): AppliedObject {
   return { ...object, metadata: { ...object.metadata, ...identity } };
 }
 
@@ -246,9 +199,4 @@ function concerning({ status, reason, message, about, cause }: KubernetesError, 
 /** Whether somebody else has set a part of the spec, the labels or the annotations, as `managedFields` tells. */
 function hasOtherOwners(live: LiveInferenceService): boolean {
   return live.metadata.managedFields.some(entry => entry.manager !== FIELD_MANAGER && describesService(entry));
-}
-
-/** The object itself is not there; a missing namespace or CRD is something else. */
-function isNotFound(error: unknown, name: string): boolean {
-  return error instanceof KubernetesError && error.status === 404 && error.about.name === name;
 }

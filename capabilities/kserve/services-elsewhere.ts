@@ -1,6 +1,7 @@
 import type { ApiServer } from "../kubernetes/api-server";
 import { MANAGED_BY, MANAGED_BY_LABEL } from "./identity";
-import { LIST_PAGE_SIZE, listSchema, pagesOf, parse } from "./inference-services";
+import { LIST_PAGE_SIZE, pagesOf } from "../kubernetes/objects";
+import { listSchema, parse } from "./inference-services";
 import type { LiveInferenceService } from "./live-inference-service";
 
 const SERVICES = "inferenceservices";

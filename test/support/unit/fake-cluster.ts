@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { KubernetesError } from "../../../capabilities/kubernetes/api-server";
 import { isManaged, keyOf } from "../../../capabilities/kserve/identity";
-import { pagesOf } from "../../../capabilities/kserve/inference-services";
+import { pagesOf } from "../../../capabilities/kubernetes/objects";
 import type { InferenceServices } from "../../../capabilities/kserve/inference-services";
 import type { LiveInferenceService } from "../../../capabilities/kserve/live-inference-service";
 import type { InferenceServiceObject } from "../../../capabilities/template/rendering";
