@@ -13,6 +13,7 @@ import { createMlflowReader } from "./mlflow/client";
 import { createMlflowTransport } from "./mlflow/transport";
 import type { MlflowTransport } from "./mlflow/transport";
 import { createRegisteredModelReader } from "./mlflow/registered-models";
+import { createModelTags } from "./mlflow/model-tags";
 import { createVersionTags } from "./mlflow/version-tags";
 import type { ModelVersionKey } from "./support/model-version-key";
 import { createHealthCheck } from "./observability/health";
@@ -37,7 +38,9 @@ import { createFleetReporter, fleetCounts } from "./status/fleet-reporting";
 import { createPublishing } from "./status/publishing";
 import { createReporter } from "./status/reporting";
 import { reconcileModel } from "./reconciliation/model-reconcile";
+import { createModelEndpoints } from "./model-endpoints";
 import { createFollowedAliases, followingReader } from "./rollout/followed-aliases";
+import { rememberModels } from "./rollout/known-models";
 import { createTemplateRollout } from "./reconciliation/template-rollout";
 import { resync } from "./reconciliation/resync";
 import type { ResyncReport } from "./reconciliation/resync";
@@ -109,9 +112,10 @@ export function createListener(options: ListenerOptions): Listener {
   const reader = createMlflowReader(transport);
   const aliases = [settings.CHAMPION_ALIAS, settings.CHALLENGER_ALIAS];
   const batching = createBatchingReader(reader, deployTagKey);
+  const models = rememberModels(createRegisteredModelReader(transport), deployTagKey);
   const followed = createFollowedAliases({
-    models: createRegisteredModelReader(transport),
-    ...{ mlflow: batching, deployTagKey, aliases },
+    models: models.reader,
+    ...{ mlflow: batching, deployTagKey, aliases, log },
   });
   const mlflow = followingReader(batching, followed);
   const namespace = settings.KUBE_NAMESPACE;
@@ -119,9 +123,17 @@ export function createListener(options: ListenerOptions): Listener {
   const { services, disputedIn } = rememberDisputes(
     countServices(createInferenceServices(apiServer, namespace), metrics, startLimit),
   );
+  const record = withStateWords(createEventRecorder(apiServer, namespace, log));
+  // What is denied or fails when tags are written has messages of its own, and is no alert: serving goes on.
+  const tagTransport = uncounted(MLFLOW_DEADLINE, false);
+  const endpoints = createModelEndpoints({
+    ...{ settings, apiServer, models, mlflow: reader, inferenceServices: services, record, log },
+    modelTags: options.showsPage === true ? createModelTags(tagTransport) : undefined,
+  });
   const { reconciler, removals } = createVersionReconciling({
     ...{ settings, template, mlflow, reader, services, log },
     wantedByAlias: followed.ofModel,
+    endpointUse: endpoints.useOf,
     workspace: access.current().workspace,
   });
   const rolloutOptions = {
@@ -130,13 +142,11 @@ export function createListener(options: ListenerOptions): Listener {
     dryRun: settings.ROLLOUT_DRY_RUN,
   };
   const rollout = createTemplateRollout(rolloutOptions);
-  const record = withStateWords(createEventRecorder(apiServer, namespace, log));
   const reporter = createReporter(namespace, record, log);
   const publishing = createPublishing({
     apiServer,
     mlflow,
-    // What is denied or fails there has a metric of its own, and is no alert: serving goes on.
-    tags: createVersionTags(uncounted(MLFLOW_DEADLINE, false)),
+    tags: createVersionTags(tagTransport),
     namespace,
     startLimit,
     deployTagKey,
@@ -201,7 +211,18 @@ export function createListener(options: ListenerOptions): Listener {
     start: startPolling,
     stop: stopPolling,
   } = createPolling({
-    resync: () => publishing.during(onFound => resync({ ...comparison, rollout, onFound })),
+    resync: () =>
+      publishing.during(onFound =>
+        endpoints.during(onService =>
+          resync({
+            ...{ ...comparison, rollout },
+            onFound(key, live) {
+              onService(key, live);
+              onFound(key, live);
+            },
+          }),
+        ),
+      ),
     onResynced(resynced, at) {
       lastSuccessfulPoll = at;
       metrics.pollSucceeded(at);
@@ -238,8 +259,12 @@ export function createListener(options: ListenerOptions): Listener {
             workspace: access.current().workspace,
             namespace,
             reconcile,
-            reconcileModel: (model, version, deliveryId) =>
-              reconcileModel(services, key => queue.reconcile(key, { cause: "delivery", deliveryId }), model, version),
+            async reconcileModel(model, version, deliveryId) {
+              const wake = { cause: "alias", deliveryId } as const;
+              const outcome = await reconcileModel(services, key => queue.reconcile(key, wake), model, version);
+              await endpoints.reconcile(model);
+              return outcome;
+            },
             log,
             metrics,
           })
@@ -287,8 +312,14 @@ export function createListener(options: ListenerOptions): Listener {
     observer: createObserver({
       reconcile: reconcileFor("watch"),
       log,
-      onSeen: publishing.serviceSeen,
-      onGone: publishing.serviceGone,
+      onSeen(key, live) {
+        publishing.serviceSeen(key, live);
+        endpoints.serviceSeen(key, live);
+      },
+      onGone(key, uid) {
+        publishing.serviceGone(key, uid);
+        endpoints.serviceGone(key);
+      },
       onFirstReady: metrics.tagToReady,
       record,
       isDisputed: queue.isDisputed,
@@ -296,6 +327,7 @@ export function createListener(options: ListenerOptions): Listener {
 
     async idle() {
       await queue.idle();
+      await endpoints.idle();
       await publishing.idle();
     },
 
@@ -307,6 +339,7 @@ export function createListener(options: ListenerOptions): Listener {
       await Promise.all([stopPolling(), webhook.stop(), server?.close()]);
       await formerNamespaces.idle();
       await queue.idle();
+      await endpoints.idle();
       await publishing.stop();
     },
   };

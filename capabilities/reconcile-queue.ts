@@ -64,8 +64,9 @@ export function createReconcileQueue(options: ReconcileQueueOptions): ReconcileQ
     const { cause } = wake;
     const { action, inferenceService } = outcome;
     const id = formatKey(key);
-    reporter.done(key, outcome, wake, cause !== "delivery" && disagreements.isTold(id));
-    const isCorrection = (action === "created" || action === "updated") && cause !== "delivery";
+    const isWish = cause === "delivery" || cause === "alias";
+    reporter.done(key, outcome, wake, !isWish && disagreements.isTold(id));
+    const isCorrection = (action === "created" || action === "updated") && !isWish;
     if (isCorrection && disagreements.corrected(id, cause === "watch")) {
       reporter.disputed(key, outcome, DISAGREEMENTS.tellAfter, disputedIn(inferenceService));
     }

@@ -7,7 +7,7 @@ import { createIsForeign } from "./reconciliation/ownership";
 import { createReconciler } from "./reconciliation/reconciler";
 import type { Reconciler } from "./reconciliation/reconciler";
 import { createRemovals } from "./reconciliation/removals";
-import type { Removals } from "./reconciliation/removals";
+import type { RemovalOptions, Removals } from "./reconciliation/removals";
 import { createSiblingSearch } from "./reconciliation/successors";
 
 /** Milliseconds. */
@@ -20,6 +20,8 @@ export interface VersionReconcilingOptions extends Pick<Configuration, "settings
   readonly services: InferenceServices;
   /** The versions that a model wants by its aliases. */
   readonly wantedByAlias: (model: string) => Promise<ModelVersion[]>;
+  /** See {@link RemovalOptions.endpointUse}. */
+  readonly endpointUse: RemovalOptions["endpointUse"];
   /** MLflow's, as it is called at the start; undefined where it has none. */
   readonly workspace: string | undefined;
   readonly log: Log;
@@ -38,6 +40,7 @@ export function createVersionReconciling(options: VersionReconcilingOptions): Ve
   const isForeign = createIsForeign(settings.ADOPT_SERVICES);
   const removals = createRemovals({
     ...{ isForeign, deployTagKey, mlflow, workspace },
+    championAlias: settings.CHAMPION_ALIAS,
     limits: {
       share: settings.DELETION_GUARD_PERCENT / 100,
       count: settings.DELETION_GUARD_COUNT,
@@ -45,6 +48,7 @@ export function createVersionReconciling(options: VersionReconcilingOptions): Ve
       handover: settings.HANDOVER_MINUTES * MINUTE,
     },
     siblings: createSiblingSearch(reader, services, deployTagKey, options.wantedByAlias),
+    endpointUse: options.endpointUse,
   });
   const reconciler = createReconciler({
     ...{ mlflow, log, services, template, deployTagKey, removals, isForeign, workspace },

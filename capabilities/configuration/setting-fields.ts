@@ -182,6 +182,10 @@ export const settingsSchema = z.object({
   CHALLENGER_ALIAS: alias.prefault("challenger").meta({
     description: "Alias of the version of such a model that is served beside the champion.",
   }),
+  FORMER_CHAMPION_MINUTES: minutes(10_080).prefault("5").meta({
+    description:
+      "Minutes that the version stays which the champion's alias was moved away from, once the model's endpoint leads to the new one: to move the alias back then takes no start. 0 lets it go at once.",
+  }),
   STATUS_TAGS: flag.prefault("true").meta({
     description:
       "true: tags on each version in MLflow say how it is served: serving (the state), serving.url and serving.cause. false: none are written, and those that were are taken away.",

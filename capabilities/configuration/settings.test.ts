@@ -60,6 +60,7 @@ describe("parseSettings", () => {
       ROLLOUT_DRY_RUN: false,
       ADOPT_SERVICES: true,
       DEPLOY_TAG_KEY: "deploy",
+      FORMER_CHAMPION_MINUTES: 5,
       CHAMPION_ALIAS: "champion",
       CHALLENGER_ALIAS: "challenger",
     });

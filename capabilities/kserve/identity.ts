@@ -193,8 +193,7 @@ export function keyOf(metadata: IdentityMetadata): ModelVersionKey | undefined {
   const version = told?.[VERSION_KEY];
   if (typeof model !== "string" || typeof version !== "string") return undefined;
   // The name decides between the text itself and the text as JSON: its hash is over the original.
-  return [model, fromJson(model)]
-    .filter(candidate => candidate !== undefined)
+  return originalsOf(model)
     .map(candidate => ({ model: candidate, version }))
     .find(key => possibleServiceName(key, namespace) === name && labelsAgree(metadata, key));
 }
@@ -234,8 +233,15 @@ function information(key: string, value: string | undefined): Record<string, str
   return Buffer.byteLength(stored) > INFORMATION_BYTES ? {} : { [key]: stored };
 }
 
-function storable(text: string): string {
+/** A text as an annotation keeps it: one that Kubernetes could not store as it is becomes JSON. */
+export function storable(text: string): string {
   return isWellFormed(text) ? text : JSON.stringify(text);
+}
+
+/** The texts that {@link storable} may have been given to make this one. */
+export function originalsOf(text: string): string[] {
+  const parsed = fromJson(text);
+  return parsed === undefined ? [text] : [text, parsed];
 }
 
 function fromJson(text: string): string | undefined {

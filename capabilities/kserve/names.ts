@@ -76,14 +76,32 @@ export function inferenceServiceName(key: ModelVersionKey, namespace: string): s
   }
   const suffix = `-v${key.version}`;
   const room = maximumNameLength(namespace) - PREFIX.length - suffix.length;
-  if (CLEAN.test(key.model) && !LOOKS_HASHED.test(key.model) && key.model.length <= room) {
-    return PREFIX + key.model + suffix;
-  }
-  if (room < HASH_DIGITS) {
+  if (room < HASH_DIGITS && !isPlain(key.model, room))
     throw new InferenceServiceNameError(`${formatKey(key)} cannot be served: ${tooLong(namespace)}`);
-  }
-  const remains = trimDashes(sanitise(key.model).slice(0, Math.max(0, room - HASH_DIGITS - 1)));
-  return PREFIX + (remains === "" ? "" : `${remains}-`) + shortHash(key.model) + suffix;
+  return nameWith(key.model, suffix, room);
+}
+
+const ENDPOINT_SUFFIX = "-endpoint";
+
+/**
+ * The name of the Service at which a model's endpoint answers: `mlflow-<model>-endpoint`, by the rules of
+ * {@link inferenceServiceName} for the model's part, as a DNS label. It cannot be the name of anything that KServe makes of
+ * one of our InferenceServices, since those go on after the version with the name of a component.
+ */
+export function endpointName(model: string): string {
+  return nameWith(model, ENDPOINT_SUFFIX, LABEL_LENGTH - PREFIX.length - ENDPOINT_SUFFIX.length);
+}
+
+/** Whether a model's name can stay as it is, in so much room. */
+function isPlain(model: string, room: number): boolean {
+  return CLEAN.test(model) && !LOOKS_HASHED.test(model) && model.length <= room;
+}
+
+/** A name from a model's, which has so much room: enough for a hash, unless it {@link isPlain}. */
+function nameWith(model: string, suffix: string, room: number): string {
+  if (isPlain(model, room)) return PREFIX + model + suffix;
+  const remains = trimDashes(sanitise(model).slice(0, Math.max(0, room - HASH_DIGITS - 1)));
+  return PREFIX + (remains === "" ? "" : `${remains}-`) + shortHash(model) + suffix;
 }
 
 /** The same, or undefined for a version that cannot have a name; whoever has to serve it is told why by the error. */

@@ -5,8 +5,7 @@ export const TESTED_EVENT = { entity: "MODEL_VERSION_TAG", action: "SET" } as co
 
 /**
  * The events that MLflow sends us, as its webhook API names them. Tags given at the registration of a version come with
- * its creation alone. Aliases are answered `ignored` for now: an event that is subscribed to later arrives only when
- * every process of MLflow has read its list of webhooks anew.
+ * its creation alone.
  */
 export const EVENTS = [
   TESTED_EVENT,

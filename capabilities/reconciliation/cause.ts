@@ -1,10 +1,10 @@
 /**
- * Why a model version is reconciled: MLflow delivered a word about this very version, the poll found a difference, or
- * somebody changed or deleted its InferenceService.
+ * Why a model version is reconciled: MLflow delivered a word about this very version, or about an alias of its model; the poll
+ * found a difference; or somebody changed or deleted its InferenceService.
  */
-export type Cause = "delivery" | "poll" | "watch";
+export type Cause = "delivery" | "poll" | "alias" | "watch";
 
-const BY_STRENGTH: readonly Cause[] = ["watch", "poll", "delivery"];
+const BY_STRENGTH: readonly Cause[] = ["watch", "alias", "poll", "delivery"];
 
 /** What woke a reconcile. */
 export interface Wake {

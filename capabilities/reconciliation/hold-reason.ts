@@ -21,11 +21,17 @@ export type HoldReason =
   | "successor is starting"
   /** As before, of a model that follows its aliases, which are on the other one. Held until that one is Ready. */
   | "alias is starting"
-  /** It is the last Ready version of a model that follows its aliases, and none of them is on any version. */
-  | "no alias";
+  /** It is the last Ready version of a model that follows its aliases, and none of them is on one that can be served. */
+  | "no alias"
+  /** Its model's endpoint leads to it. Held until that has gone on. */
+  | "endpoint"
+  /** Its model's endpoint led to it a moment ago. */
+  | "former champion";
 
 /** Reasons that are no suspicion: the usual course of things, or what a person decided. */
-const USUAL: ReadonlySet<HoldReason> = new Set<HoldReason>(["successor is starting", "alias is starting", "no alias"]);
+const USUAL: ReadonlySet<HoldReason> = new Set<HoldReason>([
+  ...(["successor is starting", "alias is starting", "no alias", "endpoint", "former champion"] as const),
+]);
 
 /** Whether a service stays because its model would be without a Ready version, and not because of a doubt. */
 export function isHandover(reason: HoldReason): boolean {
@@ -103,7 +109,11 @@ export function explainHold(reason: HoldReason | "left to the poll"): string {
     case "alias is starting":
       return "it serves until the version that the model's alias is on now is Ready";
     case "no alias":
-      return "the model has the deploy tag and no alias on a version, so that its last Ready one stays: set the alias, or take the tag off the model";
+      return "the model has the deploy tag, and its aliases are on no version that can be served, so that its last Ready one stays: set the champion's alias on one, or take the tag off the model";
+    case "endpoint":
+      return "the model's endpoint still leads to it: it goes when that leads to another version";
+    case "former champion":
+      return "it was the model's champion until a moment ago, and stays for FORMER_CHAMPION_MINUTES so that the alias can be moved back at once";
     case "left to the poll":
       return "the next poll decides whether it goes";
   }

@@ -42,8 +42,10 @@ describe("a model whose alias was touched", () => {
     expect(await reconciled(undefined, {})).toMatchObject({ outcome: "v1 unchanged" });
   });
 
-  it("fails with one of them, after the others are done", async () => {
-    const asked = reconciled("3", { 3: new Error("dbfs: cannot be read"), 1: "unchanged" });
-    await expect(asked).rejects.toThrow("dbfs: cannot be read");
+  it("fails with the one that it was set on, and with any when it was taken away", async () => {
+    const failure = new Error("dbfs: cannot be read");
+    await expect(reconciled("3", { 3: failure })).rejects.toThrow(failure);
+    await expect(reconciled(undefined, { 2: failure })).rejects.toThrow(failure);
+    expect(await reconciled("3", { 1: failure, 3: "created" })).toMatchObject({ outcome: "v3 created" });
   });
 });

@@ -10,7 +10,8 @@ import type { Outcome } from "./reconciler";
  *
  * @param version the one that an alias was set on, if any
  * @returns what was done about that one, else about the first of which anything was changed; undefined when there is none
- * @throws the first error, after all others have come to their end
+ * @throws what failed about that one, else the first that failed, after all have come to their end. What fails about others
+ *   than that one is told where each is told of, and is no answer to the event
  */
 export async function reconcileModel(
   services: Pick<InferenceServices, "ofModel">,
@@ -26,10 +27,9 @@ export async function reconcileModel(
     if (key?.model === model) add(key);
   }
   const ends = await Promise.allSettled([...keys.values()].map(reconcile));
-  const outcomes = ends.map(end => {
+  const outcomes = (version === undefined ? ends : ends.slice(0, 1)).map(end => {
     if (end.status === "rejected") throw end.reason;
     return end.value;
   });
-  if (version !== undefined) return outcomes[0];
   return outcomes.find(({ action }) => action === "deleted" || action === "held") ?? outcomes[0];
 }

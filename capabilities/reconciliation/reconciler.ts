@@ -99,8 +99,8 @@ export interface Reconciler {
    * there is to be no service, or that the version is in a storage that the settings do not allow, and {@link Removals}
    * lets it go.
    *
-   * @param cause what woke it: a watch that finds a service outdated leaves it to the rollout of the poll; a delivery, by
-   *   which somebody tagged this very version, brings it up to date at once
+   * @param cause what woke it: a watch or an alias that finds a service outdated leaves it to the rollout of the poll; a
+   *   delivery, by which somebody tagged this very version, brings it up to date at once
    * @throws MlflowError, KubernetesError, RefusedError, ForeignObjectError
    */
   act: (key: ModelVersionKey, cause: Cause) => Promise<Acted>;
@@ -206,7 +206,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         !compareWith(live, wanted).inPlace
       )
         throw new OtherRegistryError(live.metadata.name, services.namespace);
-      if ((cause === "watch" || dryRun) && compareWith(live, wanted).isOutdated)
+      if ((cause === "watch" || cause === "alias" || dryRun) && compareWith(live, wanted).isOutdated)
         return { action: "unchanged", uid: live.metadata.uid, reason: OUTDATED };
     }
     const applied = await apply(wanted, live);

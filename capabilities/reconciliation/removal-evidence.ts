@@ -46,7 +46,6 @@ export type RunSearch = (candidate: Candidate) => Promise<boolean>;
 
 /**
  * What speaks against a removal by itself, whatever goes beside it, and whoever wishes it.
- *
  */
 export async function doubtAbout(
   one: Confirmed,

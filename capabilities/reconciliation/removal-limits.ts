@@ -17,6 +17,8 @@ const ENDLESS: ReadonlySet<HoldReason> = new Set<HoldReason>([
   ...(["other registry", "unknown to all"] as const),
   // A model that follows its aliases always has a version, if it ever had one that is Ready.
   ...(["alias is starting", "no alias"] as const),
+  // The endpoint itself says when it has no more use for it.
+  ...(["endpoint", "former champion"] as const),
 ]);
 
 /**

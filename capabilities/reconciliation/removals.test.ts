@@ -59,6 +59,7 @@ function world(
 interface ServiceChanges {
   readonly annotations?: object;
   readonly managedFields?: readonly [];
+  readonly status?: object;
 }
 
 /** A Ready service that tells which registry and version it is of. */
@@ -69,8 +70,8 @@ function serviceOf(version: ModelVersion, changes: ServiceChanges = {}): LiveInf
     "mlflow.registry": `${REGISTRY_CREATED_AT}/${version.createdAt}`,
     ...changes.annotations,
   };
-  const { managedFields } = changes;
-  return liveService(version, { ...READY, metadata: { annotations, ...(managedFields && { managedFields }) } });
+  const { managedFields, status = READY.status } = changes;
+  return liveService(version, { status, metadata: { annotations, ...(managedFields && { managedFields }) } });
 }
 
 /** Versions of different models, each made a minute after the one before, without runs. */
@@ -368,6 +369,42 @@ describe("the last Ready version of a model", () => {
     const { mlflow, poll } = world([one, two, ...others]);
     [...others, two, untagged(one)].forEach(mlflow.put);
     expect((await poll()).released).toMatchObject([{ version: "1" }]);
+  });
+});
+
+describe("the last Ready version of a model that follows its aliases", () => {
+  const version = modelVersion({ model: "iris", version: "1", runId: "", createdAt: 1_700_000_000_000 });
+  const former = { ...version, tags: new Map<string, string>(), modelWish: { alias: undefined } };
+
+  it("stays also when a suspicion has had its time", async () => {
+    const { mlflow, poll, clock } = world([version]);
+    mlflow.put(former);
+    for (const minutes of [0, 1, 2, 60]) {
+      clock.now = minutes * MINUTES;
+      expect(await poll()).toMatchObject({ released: [], held: [{ reason: minutes === 0 ? "mass" : "no alias" }] });
+    }
+  });
+
+  it("goes by the rules for all where an alias is on it and its storage is not allowed", async () => {
+    const wanted = { ...former, modelWish: { alias: "champion" } };
+    const { mlflow, reviewNotAllowed, clock } = world([version]);
+    mlflow.put(wanted);
+    expect(await reviewNotAllowed([wanted])).toMatchObject({ held: [{ reason: "mass" }] });
+    clock.now = LIMITS.hold;
+    expect(await reviewNotAllowed([wanted])).toMatchObject({ released: [{ model: "iris" }], held: [] });
+  });
+
+  it.each([
+    ["a moment", 60_000, { released: [], held: [{ reason: "no alias" }] }],
+    ["longer than a start takes", LIMITS.handover, { released: [{ model: "iris" }], held: [] }],
+  ])("that has not been Ready for %s", async (_, milliseconds, expected) => {
+    const lastTransitionTime = new Date(Date.now() - milliseconds).toISOString();
+    const status = { conditions: [{ type: "Ready", status: "False", lastTransitionTime }] };
+    const { mlflow, poll, clock } = world([version], {}, { status });
+    mlflow.put(former);
+    await poll();
+    clock.now = LIMITS.hold;
+    expect(await poll()).toMatchObject(expected);
   });
 });
 

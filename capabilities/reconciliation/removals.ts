@@ -25,7 +25,7 @@ import {
 import type { Candidate, Confirmed, Fleet } from "./removal-evidence";
 import { isHeldEnough, isMass } from "./removal-limits";
 import type { RemovalLimits } from "./removal-limits";
-import { handoverOf } from "./successors";
+import { handoverOf, readinessOf } from "./successors";
 import type { Successor } from "./successors";
 
 /** Versions that MLflow is asked about at the same time. */
@@ -68,10 +68,17 @@ export interface Removals {
 export interface RemovalOptions {
   readonly limits: RemovalLimits;
   readonly deployTagKey: string;
+  /** The alias of the version that a model that follows its aliases is served by. */
+  readonly championAlias: string;
   readonly isForeign: IsForeign;
   readonly mlflow: Pick<MlflowReader, "getModelVersion" | "getRun" | "getDefaultExperimentCreation" | "searchTagged">;
   /** The other versions of the model that are tagged, with their services, as they are now. */
   readonly siblings: (key: ModelVersionKey) => Promise<readonly Successor[]>;
+  /**
+   * What a version's service is to its model's endpoint; undefined when nothing. It throws KubernetesError when that cannot be
+   * found out.
+   */
+  readonly endpointUse: (key: ModelVersionKey) => Promise<"endpoint" | "former champion" | undefined>;
   /** The workspace that MLflow is asked for; its default one when left out. */
   readonly workspace?: string | undefined;
   /** Milliseconds on a clock that only goes forward. */
@@ -84,6 +91,8 @@ interface Held {
   readonly reason: HoldReason;
   /** One of {@link LASTING} that something weightier has come before; it counts again afterwards. */
   readonly underlying: HoldReason | undefined;
+  /** Suspicions that have had their time: they hold it no longer, while its model still may. */
+  readonly over: ReadonlySet<HoldReason>;
   readonly since: number;
   readonly uid: string;
 }
@@ -103,9 +112,11 @@ export function createRemovals(options: RemovalOptions): Removals {
   const {
     limits,
     deployTagKey,
+    championAlias,
     isForeign,
     mlflow,
     siblings,
+    endpointUse,
     workspace,
     now = () => performance.now(),
     wallClock = Date.now,
@@ -143,6 +154,26 @@ export function createRemovals(options: RemovalOptions): Removals {
       run => run !== undefined,
       () => false,
     );
+  };
+
+  /**
+   * Why a version stays for the sake of its model; undefined when it may go.
+   *
+   * @param successors the model's other versions that are wanted
+   */
+  const reasonToStay = async (
+    { key, live }: Candidate,
+    answer: ModelVersion | undefined,
+    successors: () => Promise<readonly Successor[]> | readonly Successor[],
+  ): Promise<HoldReason | undefined> => {
+    // A version with a tag of its own speaks for itself, and one that is gone from MLflow for nobody.
+    const isFormer = answer?.modelWish !== undefined && answer.modelWish.alias === undefined;
+    const { startedAt } = readinessOf(live);
+    // One that waits for another without an end is not over because its pod was moved just now.
+    const isServing = isReady(live) || (isFormer && wallClock() - startedAt < limits.handover);
+    if (!isServing) return undefined;
+    const facts = { now: wallClock(), handover: limits.handover, championAlias };
+    return handoverOf(answer, await successors(), facts) ?? (isFormer ? await endpointUse(key) : undefined);
   };
 
   /**
@@ -198,12 +229,10 @@ export function createRemovals(options: RemovalOptions): Removals {
       const doubt = await doubtAbout({ ...candidate, answer, known }, await readRegistry(), hasRun);
       if (doubt !== undefined) return { kind: "hold", reason: doubt };
       if (!(await isConfirmed(candidate.key, known, answer))) return { kind: "hold", reason: "left to the poll" };
-      if (!isReady(candidate.live)) return { kind: "go" };
-      const successors = [
+      const reason = await reasonToStay(candidate, answer, async () => [
         ...(await siblings(candidate.key)),
         ...(answer === undefined ? await renamedOf({ ...candidate, answer, known }) : []),
-      ];
-      const reason = handoverOf(answer, successors, wallClock(), limits.handover);
+      ]);
       return reason === undefined ? { kind: "go" } : { kind: "hold", reason };
     },
 
@@ -236,35 +265,41 @@ export function createRemovals(options: RemovalOptions): Removals {
       };
       const lastingOf = (last: Held | undefined): HoldReason | undefined =>
         last !== undefined && LASTING.has(last.reason) ? last.reason : last?.underlying;
-      const hold = (one: Remembered, reason: HoldReason): void => {
+      /** Holds one, unless it has been held for that reason long enough. */
+      const holds = (one: Remembered, reason: HoldReason, over: ReadonlySet<HoldReason>): boolean => {
         const { key, live, id, notAllowed } = one;
         const last = lastOf(one);
         const since = last?.reason === reason ? last.since : time;
-        const now = { reason, underlying: lastingOf(last), since, uid: live.metadata.uid };
-        if (isHeldEnough(limits, reason, time - since)) {
-          goes.push(key);
-          released.add(live.metadata.uid);
-        } else {
-          after.set(id, now);
-          stays.push({ key, inferenceService: live.metadata.name, reason, isNotAllowed: notAllowed !== undefined });
-        }
+        if (isHeldEnough(limits, reason, time - since)) return false;
+        const underlying = lastingOf(last);
+        const isOver = underlying !== undefined && over.has(underlying);
+        after.set(id, { reason, underlying: isOver ? undefined : underlying, over, since, uid: live.metadata.uid });
+        stays.push({ key, inferenceService: live.metadata.name, reason, isNotAllowed: notAllowed !== undefined });
+        return true;
       };
       await inParallel(confirmed, CONCURRENCY, async one => {
         const doubt = await doubtAbout(one, registry, hasRun);
         const isOfNobody = doubt === "unknown registry" && !isVouchedFor && !one.wasSeen;
-        const reason =
-          (isOfNobody ? "unknown to all" : doubt) ??
-          (isSetBack(one, setBack) ? "registry set back" : undefined) ??
-          (mass ? "mass" : lastingOf(lastOf(one))) ??
-          (isNeverApplied(one) ? "never applied" : undefined) ??
-          (isReady(one.live)
-            ? handoverOf(one.answer, successorsOf(one, fleet), wallClock(), limits.handover)
-            : undefined);
-        if (reason !== undefined) hold(one, reason);
-        else {
-          goes.push(one.key);
-          released.add(one.live.metadata.uid);
+        const last = lastOf(one);
+        let over = last?.over ?? new Set<HoldReason>();
+        const suspicions = [
+          isOfNobody ? "unknown to all" : doubt,
+          isSetBack(one, setBack) ? "registry set back" : undefined,
+          mass ? "mass" : lastingOf(last),
+          isNeverApplied(one) ? "never applied" : undefined,
+        ] as const;
+        const suspicion = suspicions.find(reason => reason !== undefined && !over.has(reason));
+        if (suspicion !== undefined) {
+          if (holds(one, suspicion, over)) return;
+          over = new Set([...over, suspicion]);
         }
+        // Of an endpoint that cannot be read, nobody knows where it leads.
+        const stay = await reasonToStay(one, one.answer, () => successorsOf(one, fleet)).catch(
+          () => "endpoint" as const,
+        );
+        if (stay !== undefined && holds(one, stay, over)) return;
+        goes.push(one.key);
+        released.add(one.live.metadata.uid);
       });
       // Without an answer nothing is confirmed and nothing is forgotten.
       for (const { key, live, notAllowed } of candidates) {

@@ -47,29 +47,34 @@ export function awaitedSuccessor(
   return successors.find(({ service }) => service === undefined || now - service.startedAt < handover)?.version;
 }
 
+/** Why a version of a model stays although it is not wanted, so that the model is not without one. */
+type Handover = Extract<HoldReason, "successor is starting" | "alias is starting" | "no alias">;
+
 /**
- * Why a Ready version of a model stays although it is not wanted, so that the model is not without one; undefined when it may
- * go. One of a model that follows its aliases waits without an end, unless a tag of its own says that it is not to be served.
+ * Why a Ready version of a model stays although it is not wanted; undefined when it may go. One of a model that follows its
+ * aliases waits without an end, unless a tag of its own says that it is not to be served: for the champion, where there is one,
+ * since a challenger that serves is none.
  *
  * @param answer what MLflow says about it; undefined when it says that there is none
  */
 export function handoverOf(
   answer: ModelVersion | undefined,
   successors: readonly Successor[],
-  now: number,
-  handover: number,
-): Extract<HoldReason, "successor is starting" | "alias is starting" | "no alias"> | undefined {
-  if (answer?.modelWish === undefined)
+  { now, handover, championAlias }: { readonly now: number; readonly handover: number; readonly championAlias: string },
+): Handover | undefined {
+  if (answer?.modelWish === undefined || answer.modelWish.alias !== undefined)
     return awaitedSuccessor(successors, now, handover) === undefined ? undefined : "successor is starting";
+  const champion = successors.find(({ version }) => version.modelWish?.alias === championAlias);
+  if (champion !== undefined) return champion.service?.isReady ? undefined : "alias is starting";
   if (successors.some(({ service }) => service?.isReady)) return undefined;
   return successors.some(({ version }) => version.modelWish !== undefined) ? "alias is starting" : "no alias";
 }
 
 /**
- * Finds the other versions of a model that are wanted, with their services, as they are now.
+ * Finds the other versions of a model that are wanted, with their services, as they are now. The returned function throws
+ * MlflowError or KubernetesError when there is no answer.
  *
  * @param wantedByAlias the versions that a model wants by its aliases
- * The returned function throws MlflowError or KubernetesError when there is no answer.
  */
 export function createSiblingSearch(
   mlflow: Pick<MlflowReader & ModelSearch, "findTagged" | "getModelVersion">,

@@ -1,10 +1,13 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { fakeMlflow } from "../../test/support/unit/fake-mlflow";
 import { modelVersion } from "../../test/support/unit/objects";
+import { recordingLog } from "../../test/support/unit/recording-log";
 import type { RegisteredModel } from "../mlflow/registered-models";
 import { createBatchingReader } from "../mlflow/batching-reader";
 import { decide } from "../reconciliation/decision";
+import { MlflowError } from "../mlflow/errors";
 import { createFollowedAliases, followingReader } from "./followed-aliases";
+import type { FollowedAliases, FollowedAliasesOptions } from "./followed-aliases";
 
 const model = (
   aliases: Record<string, string>,
@@ -31,7 +34,7 @@ function readerOf(
       getModel: name => Promise.resolve(of?.name === name ? of : undefined),
       searchTaggedModels: key => Promise.resolve(of?.tags.get(key)?.toLowerCase() === "true" ? [of] : []),
     },
-    ...{ mlflow, deployTagKey: "deploy", aliases: ["champion", "challenger"] },
+    ...{ mlflow, deployTagKey: "deploy", aliases: ["champion", "challenger"], log: recordingLog().log },
   });
   return { reader: followingReader(mlflow, followed), followed };
 }
@@ -103,8 +106,89 @@ it("the versions of hundreds of models are read by few searches", async () => {
   });
   const followed = createFollowedAliases({
     models: { getModel: () => Promise.resolve(undefined), searchTaggedModels: () => Promise.resolve(models) },
-    ...{ mlflow: createBatchingReader(mlflow, "deploy"), deployTagKey: "deploy", aliases: ["champion"] },
+    ...{
+      mlflow: createBatchingReader(mlflow, "deploy"),
+      deployTagKey: "deploy",
+      aliases: ["champion"],
+      log: recordingLog().log,
+    },
   });
   expect(await followed.ofAll()).toHaveLength(300);
   expect(mlflow.asked.length).toBeLessThan(30);
+});
+
+describe("where MLflow lets not all be read", () => {
+  const denied = new MlflowError("unauthorized", "model-versions/get was answered 403");
+  const down = new MlflowError("unreachable", "no answer");
+
+  const followedWith = (
+    getModelVersion: FollowedAliasesOptions["mlflow"]["getModelVersion"],
+    searchTaggedModels: FollowedAliasesOptions["models"]["searchTaggedModels"],
+  ): { readonly followed: FollowedAliases; readonly messages: () => unknown[] } => {
+    const { log, lines } = recordingLog();
+    const models = { getModel: () => Promise.resolve(undefined), searchTaggedModels };
+    const options = { models, mlflow: { getModelVersion }, deployTagKey: "deploy", aliases: ["champion"], log };
+    return { followed: createFollowedAliases(options), messages: () => lines.map(({ level }) => level) };
+  };
+  const two = (): Promise<RegisteredModel[]> =>
+    Promise.resolve([model({ champion: "1" }), { ...model({ champion: "1" }), name: "denied" }]);
+
+  it("the rest is found, and what is missing told once", async () => {
+    const { followed, messages } = followedWith(
+      key =>
+        key.model === "denied" ? Promise.reject(denied) : Promise.resolve(modelVersion({ ...key, tags: new Map() })),
+      two,
+    );
+    expect(await followed.ofAll()).toMatchObject([{ model: "iris" }]);
+    expect(await followed.ofAll()).toHaveLength(1);
+    expect(messages()).toEqual(["warn"]);
+  });
+
+  it("a search that is refused leaves the versions with tags of their own", async () => {
+    const { followed } = followedWith(
+      () => Promise.resolve(undefined),
+      () => Promise.reject(denied),
+    );
+    expect(await followed.ofAll()).toEqual([]);
+  });
+
+  it("an MLflow that does not answer fails the whole", async () => {
+    await expect(followedWith(() => Promise.reject(down), two).followed.ofAll()).rejects.toThrow("no answer");
+    await expect(
+      followedWith(
+        () => Promise.resolve(undefined),
+        () => Promise.reject(down),
+      ).followed.ofAll(),
+    ).rejects.toThrow("no answer");
+  });
+});
+
+it("no answer about a model is older than the question", async () => {
+  const mlflow = fakeMlflow();
+  mlflow.put(modelVersion({ version: "1", tags: new Map() }));
+  let answer = model({ champion: "2" });
+  let letGo: () => void = () => undefined;
+  const held = new Promise<void>(resolve => (letGo = resolve));
+  let calls = 0;
+  const followed = createFollowedAliases({
+    models: {
+      async getModel() {
+        const read = answer;
+        if (calls++ === 0) await held;
+        return read;
+      },
+      searchTaggedModels: () => Promise.resolve([]),
+    },
+    ...{ mlflow, deployTagKey: "deploy", aliases: ["champion"], log: recordingLog().log },
+  });
+  const version = modelVersion({ version: "1", tags: new Map() });
+  const [first, same] = [followed.mark(version), followed.mark(version)];
+  await vi.waitFor(() => {
+    expect(calls).toBe(1);
+  });
+  answer = model({ champion: "1" });
+  expect(await followed.mark(version)).toMatchObject({ modelWish: { alias: "champion" } });
+  letGo();
+  for (const earlier of [first, same]) expect((await earlier).modelWish).toEqual({ alias: undefined });
+  expect(calls).toBe(2);
 });

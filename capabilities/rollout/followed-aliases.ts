@@ -1,7 +1,9 @@
+import { setImmediate as oneMoment } from "node:timers/promises";
 import type { MlflowReader, ModelVersion } from "../mlflow/client";
 import { deploys } from "../mlflow/deploy-tag";
 import { MlflowError } from "../mlflow/errors";
 import type { RegisteredModel, RegisteredModelReader } from "../mlflow/registered-models";
+import type { Log } from "../observability/logging";
 import { inParallel } from "../support/in-parallel";
 import { eachOnce, formatKey } from "../support/model-version-key";
 import type { ModelVersionKey } from "../support/model-version-key";
@@ -20,7 +22,11 @@ export interface FollowedAliases {
   readonly mark: (version: ModelVersion) => Promise<ModelVersion>;
   /** The versions of a model that it wants by an alias. @throws MlflowError when MLflow does not tell */
   readonly ofModel: (model: string) => Promise<ModelVersion[]>;
-  /** Those of all models, or an error: never a part of them. @throws MlflowError */
+  /**
+   * Those of all models, or an error; without those that MLflow does not let the module read, which is told once.
+   *
+   * @throws MlflowError
+   */
   readonly ofAll: () => Promise<ModelVersion[]>;
 }
 
@@ -30,26 +36,53 @@ export interface FollowedAliasesOptions {
   readonly deployTagKey: string;
   /** The aliases that are followed. */
   readonly aliases: readonly string[];
+  readonly log: Log;
 }
 
 export function createFollowedAliases(options: FollowedAliasesOptions): FollowedAliases {
-  const { models, mlflow, deployTagKey, aliases } = options;
-  /** Reads that are under way, for all who ask for the same model at the same time. */
-  const underWay = new Map<string, Promise<RegisteredModel | undefined>>();
+  const { models, mlflow, deployTagKey, aliases, log } = options;
+  /** Reads that begin in a moment, for all who ask for the same model until then: no answer is older than a question. */
+  const beginning = new Map<string, Promise<RegisteredModel | undefined>>();
+  let told: string | undefined;
+  let unread: string[] = [];
 
   const readModel = (name: string): Promise<RegisteredModel | undefined> => {
-    const known = underWay.get(name);
+    const known = beginning.get(name);
     if (known !== undefined) return known;
-    const reading = models.getModel(name).finally(() => underWay.delete(name));
-    underWay.set(name, reading);
+    const reading = oneMoment().then(() => {
+      beginning.delete(name);
+      return models.getModel(name);
+    });
+    beginning.set(name, reading);
     return reading;
+  };
+
+  /** Of what may not be read, nobody says that it is to go either: each service is asked about by itself before that. */
+  const orUnread = async <T>(what: string, reading: Promise<T>, instead: T): Promise<T> => {
+    try {
+      return await reading;
+    } catch (error) {
+      if (!(error instanceof MlflowError) || (error.kind !== "unauthorized" && error.kind !== "refused")) throw error;
+      unread.push(`${what}: ${error.message}`);
+      return instead;
+    }
+  };
+  const tellUnread = (): void => {
+    const [cause] = unread;
+    if (cause !== undefined && cause !== told)
+      log.warn(
+        { cause, count: unread.length },
+        "What models want by their aliases cannot all be read; the rest is served",
+      );
+    told = cause;
+    unread = [];
   };
 
   const versionsOf = async (wanted: readonly Wanted[]): Promise<ModelVersion[]> => {
     // One search answers for many models, when it is for the same few numbers.
     const inOrder = [...wanted].sort((one, other) => Number(one.key.version) - Number(other.key.version));
     const versions = await inParallel(inOrder, CONCURRENCY, async ({ key, alias }) => {
-      const version = await mlflow.getModelVersion(key);
+      const version = await orUnread(formatKey(key), mlflow.getModelVersion(key), undefined);
       return version === undefined || version.tags.has(deployTagKey) ? undefined : { ...version, modelWish: { alias } };
     });
     return versions.filter(version => version !== undefined);
@@ -74,9 +107,11 @@ export function createFollowedAliases(options: FollowedAliasesOptions): Followed
       return wanted === undefined ? [] : await versionsOf([...wanted.values()]);
     },
     async ofAll() {
-      const tagged = await models.searchTaggedModels(deployTagKey);
+      const tagged = await orUnread("registered models", models.searchTaggedModels(deployTagKey), []);
       const wanted = tagged.flatMap(model => [...(wantedBy(model, aliases, deployTagKey)?.values() ?? [])]);
-      return await versionsOf(wanted);
+      const versions = await versionsOf(wanted);
+      tellUnread();
+      return versions;
     },
   };
 }

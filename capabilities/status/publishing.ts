@@ -175,7 +175,7 @@ export function createPublishing(options: PublishingOptions): Publishing {
     },
     reconciling: states.now,
     reconciled(key, outcome, { cause }, begun) {
-      if (cause === "delivery") deliveries.set(formatKey(key), Date.now());
+      if (cause === "delivery" || cause === "alias") deliveries.set(formatKey(key), Date.now());
       states.reconciled(key, outcome, begun);
     },
     failed: states.failed,

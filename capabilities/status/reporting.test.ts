@@ -39,7 +39,11 @@ describe("createReporter", () => {
     expect(messages).toEqual(["InferenceService created", "InferenceService updated", "InferenceService deleted"]);
     const about = { type: "Normal", name: "mlflow-iris-v3", uid: "u1" };
     expect(events).toEqual([
-      { ...about, reason: "Deployed", message: '"iris" version 3 is served, because it is tagged in MLflow' },
+      {
+        ...about,
+        reason: "Deployed",
+        message: '"iris" version 3 is served, as its tag or an alias of its model says in MLflow',
+      },
       { ...about, reason: "Updated", message: '"iris" version 3 is served as it should be now' },
       {
         ...about,

@@ -30,7 +30,7 @@ export interface Reporter extends FailureReporter {
 }
 
 const CHANGES = {
-  created: { reason: "Deployed", verb: "is served, because it is tagged in MLflow" },
+  created: { reason: "Deployed", verb: "is served, as its tag or an alias of its model says in MLflow" },
   updated: { reason: "Updated", verb: "is served as it should be now" },
   deleted: { reason: "Removed", verb: "is no longer served" },
 } as const;

@@ -90,7 +90,10 @@ export interface VersionStatesOptions {
 /** What a hold's reason is told after. */
 const STAYS = "its service is to go, and stays for now";
 
-const NOT_TAGGED: Wish = { kind: "remove", reason: "the model version is not tagged in MLflow" };
+const NOT_TAGGED: Wish = {
+  kind: "remove",
+  reason: "the model version has no deploy tag in MLflow, and its model wants it by no alias",
+};
 
 export function createVersionStates(options: VersionStatesOptions): VersionStates {
   const { deployTagKey, tagKeys, urlOf, failureOf, onChange } = options;
@@ -231,7 +234,10 @@ export function createVersionStates(options: VersionStatesOptions): VersionState
         if (action === "deleted" && outcome.uid !== goneUid) placeService(entry, leaving(outcome), now);
         // Another one than the one that is known was in nobody's way any more.
         if (action === "created" && service?.uid !== outcome.uid) placeService(entry, undefined, now);
-        entry.hold = action === "held" ? (entry.hold ?? `${STAYS}: ${reason}`) : undefined;
+        // That the poll decides is no news where a poll has said why.
+        const isLeft = reason === explainHold("left to the poll") && entry.hold !== undefined;
+        if (!isLeft) entry.hold = action === "held" ? `${STAYS}: ${reason}` : undefined;
+        else if (action !== "held") entry.hold = undefined;
         entry.isUnsettled = false;
       });
     },

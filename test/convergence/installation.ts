@@ -58,6 +58,7 @@ export async function createInstallation(
     // Short enough that a seed settles within seconds, with a poll or two more.
     DELETION_HOLD_MINUTES: "0.1",
     HANDOVER_MINUTES: "0.1",
+    FORMER_CHAMPION_MINUTES: "0",
     ROLLOUT_MAX_UNAVAILABLE: "50",
     LOG_LEVEL: "DEBUG",
   };

@@ -20,6 +20,8 @@ import { parseSettings } from "../../capabilities/configuration/settings";
 import type { Settings } from "../../capabilities/configuration/settings";
 import { createArtifactLocator } from "../../capabilities/reconciliation/artifact-locator";
 import { desiredObject } from "../../capabilities/reconciliation/desired-object";
+import { endpointDifferences, servedBy } from "./endpoint-differences";
+import type { EndpointService } from "./endpoint-differences";
 import { isLeftAlone } from "./foreign-objects";
 import type { ForeignObject, ForeignObjects, OwnedObject } from "./foreign-objects";
 import { followingModels, isWanted, lastReadyOnes, walkModels, walkVersions } from "./registry-wishes";
@@ -30,7 +32,14 @@ const REFUSALS: readonly number[] = [400, 403, 422];
 
 /** One way in which the cluster is not what MLflow says. */
 export interface Difference {
-  readonly kind: "missing" | "extra" | "different" | "foreign object touched" | "unknown object" | "status tags";
+  readonly kind:
+    | "missing"
+    | "extra"
+    | "different"
+    | "foreign object touched"
+    | "unknown object"
+    | "status tags"
+    | "endpoint";
   readonly name: string;
   readonly detail: string;
 }
@@ -116,6 +125,12 @@ export function createOracle(options: OracleOptions): Oracle {
   const listAll = async (): Promise<OwnedObject[]> =>
     ((await apiServer({ method: "GET", path: collection })).body as { items: OwnedObject[] }).items;
 
+  const listEndpoints = async (): Promise<EndpointService[]> => {
+    const path = `/api/v1/namespaces/${namespace}/services`;
+    const { body } = await apiServer({ method: "GET", path, query: { labelSelector: "mlflow.endpoint" } });
+    return (body as { items: EndpointService[] }).items;
+  };
+
   return {
     async foreignDeletions() {
       const all = await listAll();
@@ -124,18 +139,26 @@ export function createOracle(options: OracleOptions): Oracle {
     },
 
     async judge(foreign) {
-      const [versions, models, all] = await Promise.all([walkVersions(transport), walkModels(transport), listAll()]);
+      const [versions, models, all, services] = await Promise.all([
+        walkVersions(transport),
+        walkModels(transport),
+        listAll(),
+        listEndpoints(),
+      ]);
       const following = followingModels(models, tagKey);
       const wanted = versions.filter(version => isWanted(version, following, tagKey));
       const tagged = wanted.filter(({ status }) => status === "READY");
       const live = all.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
-      const mayStay = lastReadyOnes(tagged, versions, live, following, tagKey, namespace);
+      const endpoints = new Set(services.flatMap(service => servedBy(service, namespace) ?? []));
+      const mayStay = lastReadyOnes(tagged, versions, live, following, { tagKey, namespace, endpoints });
       const { differences, ours, blocked, handsOff } = judgeSets(tagged, live, foreign, { namespace, mayStay });
       const different = await Promise.all(ours.map(([version, object]) => compare(version, object)));
       const isVersionWanted = (version: ModelVersion): boolean => isWanted(version, following, tagKey);
       const prefix = settings.STATUS_TAG_PREFIX;
       const tags = statusTagDifferences(versions, all, { isWanted: isVersionWanted, namespace, prefix });
-      return { differences: [...differences, ...different.flat(), ...tags], tagged: tagged.length, blocked, handsOff };
+      const ofEndpoints = endpointDifferences(services, versions, all, { following, tagKey, namespace });
+      const found = [...differences, ...different.flat(), ...tags, ...ofEndpoints];
+      return { differences: found, tagged: tagged.length, blocked, handsOff };
     },
   };
 }

@@ -3,6 +3,7 @@ import { inferenceServiceName } from "../../capabilities/kserve/names";
 import type { ModelVersion } from "../../capabilities/mlflow/client";
 import type { MlflowTransport } from "../../capabilities/mlflow/transport";
 import { formatKey } from "../../capabilities/support/model-version-key";
+import type { ModelVersionKey } from "../../capabilities/support/model-version-key";
 import type { OwnedObject } from "./foreign-objects";
 
 // What MLflow wants, by rules of the test's own, from all that it has.
@@ -11,11 +12,14 @@ import type { OwnedObject } from "./foreign-objects";
 export function isWanted({ model, version, tags }: ModelVersion, following: Following, tagKey: string): boolean {
   const value = tags.get(tagKey);
   if (value !== undefined) return /^true$/i.test(value);
-  return following.get(model)?.has(version) === true;
+  return following.get(model)?.versions.has(version) === true;
 }
 
 /** The versions that aliases are on, of the models that follow them. */
-export type Following = ReadonlyMap<string, ReadonlySet<string>>;
+export type Following = ReadonlyMap<
+  string,
+  { readonly versions: ReadonlySet<string>; readonly champion: string | undefined }
+>;
 
 export function followingModels(models: readonly ModelAnswer[], tagKey: string): Following {
   const following = models.filter(({ tags = [] }) =>
@@ -24,37 +28,41 @@ export function followingModels(models: readonly ModelAnswer[], tagKey: string):
   return new Map(
     following.map(({ name, aliases = [] }) => {
       const followed = aliases.filter(({ alias }) => alias === "champion" || alias === "challenger");
-      return [name, new Set(followed.map(({ version }) => version))];
+      const champion = aliases.find(({ alias }) => alias === "champion")?.version;
+      return [name, { versions: new Set(followed.map(({ version }) => version)), champion }];
     }),
   );
 }
 
 /**
- * Services that may stay although their versions are not wanted: Ready ones of models that follow their aliases, and of which
- * no version that is wanted is Ready.
+ * Services that may stay although their versions are not wanted: Ready ones of models that follow their aliases, of which no
+ * version that is wanted is Ready, or not the champion; and those that endpoints lead to.
+ *
+ * @param endpoints the versions that endpoints lead to, by the names of their services
  */
 export function lastReadyOnes(
   tagged: readonly ModelVersion[],
   versions: readonly ModelVersion[],
   live: readonly OwnedObject[],
   following: Following,
-  tagKey: string,
-  namespace: string,
+  { tagKey, namespace, endpoints }: { tagKey: string; namespace: string; endpoints: ReadonlySet<string> },
 ): (object: OwnedObject) => boolean {
   const byName = new Map(live.map(object => [object.metadata.name, object]));
-  const served = new Set(
-    tagged
-      .filter(version => {
-        const object = byName.get(inferenceServiceName(version, namespace));
-        return object !== undefined && serves(object.metadata, version) && isReadyObject(object);
-      })
-      .map(({ model }) => model),
-  );
+  const isServed = (version: ModelVersionKey): boolean => {
+    const object = byName.get(inferenceServiceName(version, namespace));
+    return object !== undefined && serves(object.metadata, version) && isReadyObject(object);
+  };
+  const served = new Set(tagged.filter(isServed).map(({ model }) => model));
+  const isChampionServed = (model: string): boolean => {
+    const version = following.get(model)?.champion;
+    return version === undefined || isServed({ model, version });
+  };
   const untagged = new Set(versions.filter(({ tags }) => !tags.has(tagKey)).map(formatKey));
   return object => {
     const key = keyOf(object.metadata);
     if (key === undefined || !untagged.has(formatKey(key)) || !following.has(key.model)) return false;
-    return isReadyObject(object) && !served.has(key.model);
+    if (endpoints.has(object.metadata.name)) return true;
+    return isReadyObject(object) && !(served.has(key.model) && isChampionServed(key.model));
   };
 }
 

@@ -30,7 +30,8 @@ afterAll(() => mlflow.part.stop());
 /** MLflow itself delivers to it; it polls only when a test has it do so. */
 beforeEach(async () => {
   tag = uniqueModel("deploy");
-  running = await startListener({ mlflowTrackingUri: mlflow.trackingUri, settings: { DEPLOY_TAG_KEY: tag } });
+  const settings = { DEPLOY_TAG_KEY: tag, FORMER_CHAMPION_MINUTES: "0" };
+  running = await startListener({ mlflowTrackingUri: mlflow.trackingUri, settings });
   await haveDelivered(mlflow.trackingUri, tag, `${running.url}/webhook`);
 });
 
@@ -110,7 +111,7 @@ it("the last Ready version stays when its alias is taken away, and goes when the
   expect(await running.listener.poll()).toMatchObject({ deleted: 0, held: 1 });
   expect(await wordOf(nameOf(only))).toEqual({
     status: "Waiting",
-    message: expect.stringContaining("set the alias, or take the tag off the model") as string,
+    message: expect.stringContaining("set the champion's alias on one, or take the tag off the model") as string,
   });
   expect(ready.secondsWithout()).toBe(0);
 

@@ -16,6 +16,7 @@ export interface MlflowRegistry {
   setTag: (key: ModelVersionKey, name: string, value: string) => Promise<void>;
   deleteTag: (key: ModelVersionKey, name: string) => Promise<void>;
   tagsOf: (key: ModelVersionKey) => Promise<ReadonlyMap<string, string>>;
+  modelTagsOf: (model: string) => Promise<ReadonlyMap<string, string>>;
   /** Sets a tag of a registered model, of which MLflow tells nobody; undefined deletes it. */
   setModelTag: (model: string, name: string, value: string | undefined) => Promise<void>;
   /** Sets an alias on a version, from wherever it was. */
@@ -54,6 +55,12 @@ export function openRegistry(trackingUri: string, access: MlflowAccess = { tls: 
     async tagsOf({ model, version }) {
       const answer = await transport({ method: "GET", path: "model-versions/get", query: { name: model, version } });
       const { tags = [] } = (answer as { model_version: { tags?: { key: string; value: string }[] } }).model_version;
+      return new Map(tags.map(({ key, value }) => [key, value]));
+    },
+    async modelTagsOf(name) {
+      const answer = await transport({ method: "GET", path: "registered-models/get", query: { name } });
+      const { tags = [] } = (answer as { registered_model: { tags?: { key: string; value: string }[] } })
+        .registered_model;
       return new Map(tags.map(({ key, value }) => [key, value]));
     },
     async setModelTag(model, key, value) {

@@ -6,6 +6,7 @@ import { connectToApiServer } from "../../capabilities/kubernetes/api-server";
 import type { ApiServer } from "../../capabilities/kubernetes/api-server";
 import { MANAGED_BY, MANAGED_BY_LABEL } from "../../capabilities/kserve/identity";
 import { createInferenceServices } from "../../capabilities/kserve/inference-services";
+import { endpointName } from "../../capabilities/kserve/names";
 import type { LiveInferenceService } from "../../capabilities/kserve/live-inference-service";
 import { isReady } from "../../capabilities/kserve/service-state";
 import { readOwnUsername } from "../../capabilities/kubernetes/own-identity";
@@ -16,6 +17,7 @@ import { ask, eventOf, signed } from "./asking";
 import { kubeConfigFrom } from "./kube-config";
 import { SECRET, uniqueModel } from "./listener-fixture";
 import { openRegistry } from "./mlflow-registry";
+import type { MlflowRegistry } from "./mlflow-registry";
 import { installPeprStore } from "./pepr-store";
 import { createReplica } from "./replica";
 import type { Replica, ReplicaRole } from "./replica";
@@ -149,6 +151,7 @@ export async function liveThrough({ proxy, namespace, account, asked, replicas }
   });
   const configuration = "get configmaps in kserve named inferenceservice-config";
   await waitFor("KServe's configuration", () => asked.has(configuration) || undefined, PATIENCE);
+  await liveThroughEndpoint(registry, namespace);
   const source = { spec: { predictor: { model: { storageUri: "s3://somebody/else" } } } };
   await testKubectl()(["patch", "isvc", name, "-n", namespace, "--type=merge", "-p", JSON.stringify(source)]);
   await live(({ spec }) => JSON.stringify(spec).includes("s3://models/x"));
@@ -159,4 +162,17 @@ export async function liveThrough({ proxy, namespace, account, asked, replicas }
   expect(await deliver(key.model)).toMatchObject({ status: 200 });
   await waitFor("its end", async () => (await services.get(name)) === undefined || undefined, PATIENCE);
   await waitFor("the Events", () => asked.has(`create events in ${namespace}`) || undefined, PATIENCE);
+}
+
+/** The endpoint of a model that follows its aliases, from its beginning to its end. */
+async function liveThroughEndpoint(registry: MlflowRegistry, namespace: string): Promise<void> {
+  const key = await registry.register(uniqueModel("followed"), "s3://models/x");
+  const endpoint = endpointName(key.model);
+  const isThere = async (): Promise<boolean> =>
+    (await testKubectl()(["get", "service", endpoint, "-n", namespace, "--ignore-not-found", "-o", "name"])) !== "";
+  await registry.setAlias(key, "champion");
+  await registry.setModelTag(key.model, "deploy", "true");
+  await waitFor("the endpoint", async () => (await isThere()) || undefined, PATIENCE);
+  await registry.setModelTag(key.model, "deploy", undefined);
+  await waitFor("the endpoint's end", async () => !(await isThere()) || undefined, PATIENCE);
 }

@@ -53,7 +53,12 @@ export function reconcilerBetween(
   const deployTagKey = "deploy";
   const siblings = createSiblingSearch(mlflow, cluster, deployTagKey, () => Promise.resolve([]));
   const isForeign = createIsForeign(true);
-  const removals = createRemovals({ limits: LIMITS, deployTagKey, isForeign, mlflow, siblings, ...(now && { now }) });
+  const removals = createRemovals({
+    ...{ limits: LIMITS, deployTagKey, isForeign, mlflow, siblings },
+    championAlias: "champion",
+    endpointUse: () => Promise.resolve(undefined),
+    ...(now && { now }),
+  });
   const options = {
     mlflow,
     services: cluster,
