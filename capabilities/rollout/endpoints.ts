@@ -57,7 +57,7 @@ export interface EndpointsOptions {
 export interface Endpoints {
   /**
    * Makes a model's endpoint what its aliases and the services of its versions say. Where MLflow says that the model is to
-   * have none, it goes with the model's last service, whose end has been decided with all evidence.
+   * have none, it goes with the service of the version that it leads to, whose end has been decided with all evidence.
    *
    * @throws MlflowError, KubernetesError, EndpointError
    */
@@ -96,9 +96,11 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
     );
   };
 
-  /** Whether the other services go is decided elsewhere, with all evidence; until they are gone, people may use it. */
-  const remove = async (live: LiveService, others: readonly LiveInferenceService[]): Promise<Done> => {
-    if (others.length > 0) return { ...NOTHING_DONE, action: "unchanged", state: stateOfEndpoint(live) };
+  /** Whether the version goes that it leads to is decided elsewhere, with all evidence; until then, people may use it. */
+  const remove = async (live: LiveService, versions: readonly LiveInferenceService[]): Promise<Done> => {
+    const state = stateOfEndpoint(live);
+    const isUsed = versions.some(({ metadata }) => keyOf(metadata)?.version === state?.version);
+    if (isUsed) return { ...NOTHING_DONE, action: "unchanged", state };
     await services.delete(live);
     return { ...NOTHING_DONE, action: "deleted" };
   };
@@ -182,7 +184,12 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
           tell(log, model, namespace, outcome);
           return outcome;
         } catch (error) {
-          if (left <= 1 || !(error instanceof KubernetesError) || error.reason !== "Conflict") throw error;
+          if (!(error instanceof KubernetesError)) throw error;
+          if (error.status === 403)
+            throw new EndpointError(`${error.message}: give the module the rights on Services that SECURITY.md names`, {
+              cause: error,
+            });
+          if (left <= 1 || error.reason !== "Conflict") throw error;
         }
       }
     },

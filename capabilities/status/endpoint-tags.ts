@@ -27,12 +27,20 @@ export interface EndpointTagsOptions {
   /** Otherwise there are to be none. */
   readonly isEnabled: boolean;
   readonly log: Log;
+  /** Milliseconds on a clock that only goes forward. */
+  readonly now?: () => number;
 }
 
-export function createEndpointTags({ tags, prefix, isEnabled, log }: EndpointTagsOptions): EndpointTags {
+/** Milliseconds after which a user who was denied a tag may have been given the right. */
+const TRY_AGAIN = 600_000;
+
+export function createEndpointTags(options: EndpointTagsOptions): EndpointTags {
+  const { tags, prefix, isEnabled, log, now = () => performance.now() } = options;
   const endpointKey = `${prefix}.endpoint`;
   const trafficKey = `${prefix}.traffic`;
   let told: string | undefined;
+  /** What MLflow denied, by model: each poll would ask for it again. */
+  const denied = new Map<string, { readonly changes: string; readonly until: number }>();
 
   const changesOf = (
     { tags: actual }: RegisteredModel,
@@ -48,15 +56,22 @@ export function createEndpointTags({ tags, prefix, isEnabled, log }: EndpointTag
   };
 
   return {
-    areRight: (model, endpoint) => changesOf(model, endpoint).length === 0,
+    areRight(model, endpoint) {
+      const changes = changesOf(model, endpoint);
+      const last = denied.get(model.name);
+      const isDenied = last !== undefined && last.until > now() && last.changes === JSON.stringify(changes);
+      return changes.length === 0 || isDenied;
+    },
 
     async write(model, endpoint) {
+      const changes = changesOf(model, endpoint);
       try {
-        for (const [key, value] of changesOf(model, endpoint))
+        for (const [key, value] of changes)
           await (value === undefined ? tags.delete(model.name, key) : tags.set(model.name, key, value));
-        told = undefined;
+        denied.delete(model.name);
       } catch (error) {
         const isDenied = error instanceof MlflowError && error.kind === "unauthorized";
+        if (isDenied) denied.set(model.name, { changes: JSON.stringify(changes), until: now() + TRY_AGAIN });
         const cause = isDenied
           ? "MLflow does not let this module's user set or delete tags of registered models (403): give the user MANAGE on them"
           : messageOf(error);
