@@ -383,6 +383,24 @@ describe("the last Ready version of a model that follows its aliases", () => {
       clock.now = minutes * MINUTES;
       expect(await poll()).toMatchObject({ released: [], held: [{ reason: minutes === 0 ? "mass" : "no alias" }] });
     }
+    // Of another word of MLflow's, as after a restore, nothing has had its time.
+    mlflow.put({ ...version, tags: new Map() });
+    expect(await poll()).toMatchObject({ released: [], held: [{ reason: "mass" }] });
+    clock.now += LIMITS.hold;
+    expect(await poll()).toMatchObject({ released: [{ model: "iris" }] });
+  });
+
+  it("is no part of a mass as long as its model keeps it", async () => {
+    const versions = fleet(12);
+    const { mlflow, poll, clock } = world(versions);
+    const [last = version, ...kept] = versions;
+    versions.forEach(mlflow.put);
+    for (const one of kept) mlflow.put({ ...one, tags: new Map(), modelWish: { alias: undefined } });
+    await poll();
+    clock.now = LIMITS.hold;
+    expect(await poll()).toMatchObject({ released: [], held: kept.map(() => ({ reason: "no alias" })) });
+    mlflow.put(untagged(last));
+    expect((await poll()).released).toMatchObject([{ model: last.model }]);
   });
 
   it("goes by the rules for all where an alias is on it and its storage is not allowed", async () => {

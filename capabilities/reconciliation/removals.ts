@@ -8,7 +8,7 @@ import { formatKey } from "../support/model-version-key";
 import type { ModelVersionKey } from "../support/model-version-key";
 import type { Cause } from "./cause";
 import { decide } from "./decision";
-import { explainForeign, explainSilence, OTHER_ANSWER } from "./hold-reason";
+import { explainForeign, explainSilence, isHandover, OTHER_ANSWER } from "./hold-reason";
 import type { HeldRemoval, HoldReason, UndecidedRemoval } from "./hold-reason";
 import type { IsForeign } from "./ownership";
 import type { AnsweringRegistry } from "./provenance";
@@ -93,8 +93,19 @@ interface Held {
   readonly underlying: HoldReason | undefined;
   /** Suspicions that have had their time: they hold it no longer, while its model still may. */
   readonly over: ReadonlySet<HoldReason>;
+  /** What MLflow said about it then: of another word, nothing is over. */
+  readonly said: Word;
   readonly since: number;
   readonly uid: string;
+}
+
+/** What MLflow says about a version that is not to be served, as far as it matters for how long its service is held. */
+type Word = "no such version" | "not tagged" | "no alias on it" | "wanted";
+
+function wordOf({ answer, notAllowed }: Confirmed): Word {
+  if (notAllowed !== undefined) return "wanted";
+  if (answer === undefined) return "no such version";
+  return answer.modelWish === undefined ? "not tagged" : "no alias on it";
 }
 
 /** A suspicion that is about the moment at which it arose: it lasts its time, whatever else comes and goes meanwhile. */
@@ -244,25 +255,30 @@ export function createRemovals(options: RemovalOptions): Removals {
       // Who takes hands off looks into it, and finds the time of the hold before them when they are done.
       for (const id of fleet.handsOff ?? []) {
         const last = before.get(id);
-        if (last !== undefined) after.set(id, { ...last, since: time });
+        if (last !== undefined) after.set(id, { ...last, since: time, over: new Set() });
       }
       if (candidates.length === 0) {
         held = after;
         return { released: [], held: [], undecided: [] };
       }
+      const lastOf = ({ id, live }: Remembered): Held | undefined => {
+        const last = before.get(id);
+        return last?.uid === live.metadata.uid ? last : undefined;
+      };
+      const isKept = (one: Remembered): boolean => {
+        const last = lastOf(one);
+        return last !== undefined && isHandover(last.reason) && last.said === wordOf(one);
+      };
       const [registry, { confirmed, silent, undecided }] = await Promise.all([readRegistry(), confirm(candidates)]);
       const setBack = await findSetBack(confirmed, fleet, hasRun);
-      const losses = withoutReplaced(confirmed, fleet);
+      // Those that their models keep are no loss that is to come.
+      const losses = withoutReplaced(confirmed, fleet).filter(one => !isKept(one));
       // Of those without an answer nobody knows that they are to stay.
       const isExpected = silent.size === 0 && sawTagGo(losses[0]);
       const mass = isMass(limits, losses.length + silent.size, fleet.size, isExpected);
       const isVouchedFor = fleet.wanted.some(({ service }) => service !== undefined);
       const goes: ModelVersionKey[] = [];
       const stays: HeldRemoval[] = [];
-      const lastOf = ({ id, live }: Remembered): Held | undefined => {
-        const last = before.get(id);
-        return last?.uid === live.metadata.uid ? last : undefined;
-      };
       const lastingOf = (last: Held | undefined): HoldReason | undefined =>
         last !== undefined && LASTING.has(last.reason) ? last.reason : last?.underlying;
       /** Holds one, unless it has been held for that reason long enough. */
@@ -273,7 +289,8 @@ export function createRemovals(options: RemovalOptions): Removals {
         if (isHeldEnough(limits, reason, time - since)) return false;
         const underlying = lastingOf(last);
         const isOver = underlying !== undefined && over.has(underlying);
-        after.set(id, { reason, underlying: isOver ? undefined : underlying, over, since, uid: live.metadata.uid });
+        const { uid } = live.metadata;
+        after.set(id, { reason, underlying: isOver ? undefined : underlying, over, since, uid, said: wordOf(one) });
         stays.push({ key, inferenceService: live.metadata.name, reason, isNotAllowed: notAllowed !== undefined });
         return true;
       };
@@ -281,7 +298,7 @@ export function createRemovals(options: RemovalOptions): Removals {
         const doubt = await doubtAbout(one, registry, hasRun);
         const isOfNobody = doubt === "unknown registry" && !isVouchedFor && !one.wasSeen;
         const last = lastOf(one);
-        let over = last?.over ?? new Set<HoldReason>();
+        let over = last !== undefined && last.said === wordOf(one) ? last.over : new Set<HoldReason>();
         const suspicions = [
           isOfNobody ? "unknown to all" : doubt,
           isSetBack(one, setBack) ? "registry set back" : undefined,
