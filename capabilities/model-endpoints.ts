@@ -1,4 +1,5 @@
 import type { Configuration } from "./configuration/configuration";
+import { MANAGED_BY, MANAGED_BY_LABEL } from "./kserve/identity";
 import { FIELD_MANAGER } from "./kserve/inference-services";
 import type { InferenceServices } from "./kserve/inference-services";
 import type { LiveInferenceService } from "./kserve/live-inference-service";
@@ -17,7 +18,15 @@ import { createKeyedQueue } from "./reconciliation/keyed-queue";
 import type { RemovalOptions } from "./reconciliation/removals";
 import type { OnFound } from "./reconciliation/resync";
 import { decideEndpoint } from "./rollout/endpoint-decision";
-import { ENDPOINT_LABEL, endpointUrl, isEndpointOf, modelOfEndpoint, stateOfEndpoint } from "./rollout/endpoint-object";
+import {
+  backendOf,
+  ENDPOINT_LABEL,
+  endpointObject,
+  endpointUrl,
+  isAsWanted,
+  modelOfEndpoint,
+  stateOfEndpoint,
+} from "./rollout/endpoint-object";
 import { createEndpoints, EndpointError } from "./rollout/endpoints";
 import type { EndpointOutcome } from "./rollout/endpoints";
 import type { KnownModels } from "./rollout/known-models";
@@ -30,6 +39,19 @@ import type { ModelVersionKey } from "./support/model-version-key";
 type ServedVersions = ReadonlyMap<string, string | undefined>;
 
 type ServedModels = Map<string, Map<string, string | undefined>>;
+
+/** What a poll saw of one model's endpoint. */
+interface Seen {
+  readonly live: LiveService | undefined;
+  readonly served: ServedVersions | undefined;
+  /** KServe's Services, by name. */
+  readonly backends: ReadonlyMap<string, LiveService>;
+}
+
+const NO_ENDPOINT = { state: undefined, url: undefined };
+
+/** Milliseconds until what the watch woke is tried again, each after the one before. */
+const RETRIES: readonly number[] = [1_000, 5_000, 15_000];
 
 /** Whether a model's endpoint is looked at only if the model follows its aliases. */
 type Interest = "if it follows" | "in any case";
@@ -84,8 +106,12 @@ export function createModelEndpoints(options: ModelEndpointsOptions): ModelEndpo
   const endpoints = createEndpoints({
     ...{ models: models.reader, mlflow, inferenceServices, services, championAlias, keepFormer, log },
     deployTagKey: settings.DEPLOY_TAG_KEY,
+    // The process that writes the tags takes them off before: afterwards nobody looks at the model any more.
+    mayGo: async model => tags !== undefined && (model === undefined || (await tags.write(model, NO_ENDPOINT))),
   });
   const tags = modelTags && createEndpointTags({ tags: modelTags, prefix, isEnabled, log });
+  /** Whether this process has seen that there are endpoints. */
+  let sawEndpoints = false;
   /** What was told last of a model whose endpoint is not as it should be. */
   const told = new Map<string, string>();
   const ready = new BoundedCache<boolean>(CAPACITY);
@@ -109,12 +135,17 @@ export function createModelEndpoints(options: ModelEndpointsOptions): ModelEndpo
     });
   };
 
+  /** Whether a model has the deploy tag, as it is known, or as MLflow says now. */
+  const follows = async (model: string): Promise<boolean> => {
+    if (models.mayFollow(model)) return true;
+    await models.reader.getModel(model);
+    return models.mayFollow(model);
+  };
+
   const work = async (model: string, interest: Interest): Promise<EndpointOutcome | undefined> => {
+    // What fails at that is nothing about an endpoint; there may be none.
+    if (interest === "if it follows" && !(await follows(model))) return undefined;
     try {
-      if (interest === "if it follows" && !models.mayFollow(model)) {
-        await models.reader.getModel(model);
-        if (!models.mayFollow(model)) return undefined;
-      }
       const outcome = await endpoints.reconcile(model);
       tell(model, undefined);
       if (outcome.model !== undefined) await tags?.write(outcome.model, outcome);
@@ -136,8 +167,14 @@ export function createModelEndpoints(options: ModelEndpointsOptions): ModelEndpo
   const reconcile = async (model: string, interest: Interest = "in any case"): Promise<void> => {
     await queue.run(model, interest);
   };
-  /** What failed is told already, and the next poll tries again. */
-  const wake = (model: string, interest?: Interest): Promise<void> => reconcile(model, interest).catch(() => undefined);
+  /** What failed is told already; it is tried again soon, and after that by each poll. */
+  const wake = async (model: string, interest: Interest, [pause, ...later]: readonly number[] = []): Promise<void> => {
+    try {
+      await reconcile(model, interest);
+    } catch {
+      if (pause !== undefined) setTimeout(() => void wake(model, interest, later), pause).unref();
+    }
+  };
 
   const listEndpoints = async (): Promise<Map<string, LiveService>> => {
     const found = new Map<string, LiveService>();
@@ -145,22 +182,38 @@ export function createModelEndpoints(options: ModelEndpointsOptions): ModelEndpo
       const model = modelOfEndpoint(live);
       if (model !== undefined) found.set(model, live);
     }
+    sawEndpoints ||= found.size > 0;
     return found;
   };
 
+  /** KServe's Services for our InferenceServices, which have their labels; by name. */
+  const listBackends = async (): Promise<Map<string, LiveService>> => {
+    const all = await services.labelled(`${MANAGED_BY_LABEL}=${MANAGED_BY},!${ENDPOINT_LABEL}`);
+    return new Map(all.map(live => [live.metadata.name, live]));
+  };
+
   /** Whether an endpoint looks as it should; one about which something was told is always looked at. */
-  const isInPlace = (model: string, live: LiveService | undefined, served: ServedVersions = new Map()): boolean => {
+  const isInPlace = (model: string, { live, served = new Map(), backends }: Seen): boolean => {
     const registered = models.found().get(model);
-    if (registered === undefined) return live === undefined;
+    if (registered === undefined) {
+      if (live === undefined) told.delete(model);
+      return live === undefined;
+    }
     if (told.has(model)) return false;
-    const current = live && isEndpointOf(live, model) ? stateOfEndpoint(live) : undefined;
+    const current = live && stateOfEndpoint(live);
     const champion = registered.aliases.get(championAlias);
     const facts = { champion, current, keepFormer, ready: new Set(served.keys()), now: Date.now() };
-    // A veto is looked at before anything is changed.
-    const { state } = decideEndpoint({ ...facts, isVetoed: false });
-    const isSame = state?.version === current?.version && state?.former?.version === current?.former?.version;
-    const address = state && served.get(state.version);
-    const url = address !== undefined && URL.canParse(address) ? endpointUrl(model, address) : undefined;
+    // What speaks against it is looked at before anything is changed.
+    const { state } = decideEndpoint({ ...facts, objection: undefined });
+    if (state?.version !== current?.version) return false;
+    const place = state && placeOf(served.get(state.version));
+    const kserves = place && backends.get(place.service);
+    const backend = (kserves && backendOf(kserves)) ?? (live && backendOf(live));
+    const isSame =
+      live === undefined || state === undefined || backend === undefined
+        ? live === undefined
+        : isAsWanted(live, endpointObject(model, namespace, state, backend));
+    const url = place && endpointUrl(model, place.url);
     return isSame && (tags?.areRight(registered, { state, url }) ?? true);
   };
 
@@ -171,8 +224,8 @@ export function createModelEndpoints(options: ModelEndpointsOptions): ModelEndpo
       try {
         return await endpoints.useOf(key);
       } catch (error) {
-        // Who may not see Services has no endpoints.
-        if (error instanceof KubernetesError && error.status === 403) return undefined;
+        // Who never could see Services has no endpoints.
+        if (!sawEndpoints && error instanceof KubernetesError && error.status === 403) return undefined;
         throw error;
       }
     },
@@ -186,9 +239,11 @@ export function createModelEndpoints(options: ModelEndpointsOptions): ModelEndpo
       });
       try {
         const found = await listEndpoints();
-        const names = new Set([...models.found().keys(), ...found.keys()]);
-        const differing = [...names].filter(model => !isInPlace(model, found.get(model), served.get(model)));
-        await inParallel(differing, CONCURRENCY, model => wake(model));
+        const backends = found.size === 0 ? new Map<string, LiveService>() : await listBackends();
+        const names = new Set([...models.found().keys(), ...found.keys(), ...told.keys()]);
+        const seenOf = (model: string): Seen => ({ live: found.get(model), served: served.get(model), backends });
+        const differing = [...names].filter(model => !isInPlace(model, seenOf(model)));
+        await inParallel(differing, CONCURRENCY, model => wake(model, "in any case"));
         toldOfAll = undefined;
       } catch (error) {
         const cause = messageOf(error);
@@ -203,13 +258,13 @@ export function createModelEndpoints(options: ModelEndpointsOptions): ModelEndpo
       const before = ready.get(uid);
       const now = isServing(live);
       ready.set(uid, now);
-      // Those that are seen for the first time are the poll's, and at a start all are; but for those that it knows of.
-      if (before === now || (before === undefined && !models.mayFollow(model))) return;
-      void wake(model, "if it follows");
+      // What is seen for the first time is the poll's: at a start, that is everything.
+      if (before === undefined || before === now) return;
+      void wake(model, "if it follows", RETRIES);
     },
 
     serviceGone({ model }) {
-      if (models.mayFollow(model)) void wake(model);
+      if (models.mayFollow(model)) void wake(model, "in any case", RETRIES);
     },
 
     idle: () => queue.idle(),
@@ -218,4 +273,10 @@ export function createModelEndpoints(options: ModelEndpointsOptions): ModelEndpo
 
 function isServing(live: LiveInferenceService): boolean {
   return isReady(live) && live.metadata.deletionTimestamp === undefined;
+}
+
+/** KServe's Service of a version, and its address; undefined where the address says none. */
+function placeOf(address: string | undefined): { readonly service: string; readonly url: string } | undefined {
+  if (address === undefined || !URL.canParse(address)) return undefined;
+  return { service: new URL(address).hostname.split(".")[0] ?? "", url: address };
 }

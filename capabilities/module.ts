@@ -261,9 +261,11 @@ export function createListener(options: ListenerOptions): Listener {
             reconcile,
             async reconcileModel(model, version, deliveryId) {
               const wake = { cause: "alias", deliveryId } as const;
-              const outcome = await reconcileModel(services, key => queue.reconcile(key, wake), model, version);
-              await endpoints.reconcile(model);
-              return outcome;
+              try {
+                return await reconcileModel(services, key => queue.reconcile(key, wake), model, version);
+              } finally {
+                await endpoints.reconcile(model);
+              }
             },
             log,
             metrics,

@@ -15,7 +15,7 @@ function decide(
   more: Partial<EndpointFacts> = {},
 ): EndpointDecision {
   return decideEndpoint({
-    ...{ champion, ready: new Set(ready), current, isVetoed: false, now: NOW, keepFormer: KEEP },
+    ...{ champion, ready: new Set(ready), current, objection: undefined, now: NOW, keepFormer: KEEP },
     ...more,
   });
 }
@@ -59,7 +59,7 @@ describe("a model's endpoint", () => {
     ],
     [
       "does not go to a champion with a veto",
-      decide("2", ["1", "2"], { version: "1" }, { isVetoed: true }),
+      decide("2", ["1", "2"], { version: "1" }, { objection: "champion vetoed" }),
       { version: "1" },
       "champion vetoed",
     ],
@@ -78,22 +78,22 @@ describe("a model's endpoint", () => {
     const step = fc.record({
       champion: fc.option(version, { nil: undefined }),
       ready: fc.uniqueArray(version),
-      isVetoed: fc.boolean(),
+      objection: fc.constantFrom(undefined, "champion vetoed" as const, "champion is another" as const),
       seconds: fc.nat(600),
     });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 30 }), steps => {
         let current: EndpointState | undefined;
         let now = NOW;
-        for (const { champion, ready, isVetoed, seconds } of steps) {
+        for (const { champion, ready, objection, seconds } of steps) {
           now += seconds * 1000;
-          const facts = { champion, ready: new Set(ready), isVetoed, now, keepFormer: KEEP };
+          const facts = { champion, ready: new Set(ready), objection, now, keepFormer: KEEP };
           const { state } = decideEndpoint({ ...facts, current });
           if (current !== undefined) expect(state).toBeDefined();
           if (state?.version !== current?.version) {
             expect(state?.version).toBe(champion);
             expect(ready).toContain(champion);
-            expect(isVetoed).toBe(false);
+            expect(objection).toBeUndefined();
             expect(state?.former?.version).toBe(current?.version);
           }
           expect(state?.former?.version).not.toBe(state?.version ?? "");

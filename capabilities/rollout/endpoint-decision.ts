@@ -16,8 +16,8 @@ export interface FormerVersion {
 export interface EndpointFacts {
   /** The version that the champion's alias is on; undefined where it is on none. */
   readonly champion: string | undefined;
-  /** The champion is not to be served, whatever the alias says: a tag of its own says so, or it does not exist. */
-  readonly isVetoed: boolean;
+  /** Why the endpoint is not to go to the champion, Ready or not; undefined when nothing speaks against it. */
+  readonly objection: Objection | undefined;
   /** The versions that are Ready, and not on their way out. */
   readonly ready: ReadonlySet<string>;
   /** The endpoint as it is; undefined where there is none. */
@@ -28,8 +28,11 @@ export interface EndpointFacts {
   readonly keepFormer: number;
 }
 
+/** What speaks against a champion: a tag of its own, or that what serves is a version of the same name of another MLflow. */
+export type Objection = "champion vetoed" | "champion is another";
+
 /** Why the traffic is not where the alias is. */
-export type EndpointWait = "no champion" | "champion vetoed" | "champion is not Ready";
+export type EndpointWait = Objection | "no champion" | "champion is not Ready";
 
 export interface EndpointDecision {
   /** The endpoint as it should be; undefined as long as nothing has been Ready. */
@@ -52,10 +55,9 @@ export function decideEndpoint(facts: EndpointFacts): EndpointDecision {
   return { state: { version: champion, ...(facts.keepFormer > 0 && { former }) }, wait };
 }
 
-function reasonToWait({ champion, isVetoed, ready }: EndpointFacts): EndpointWait | undefined {
+function reasonToWait({ champion, objection, ready }: EndpointFacts): EndpointWait | undefined {
   if (champion === undefined) return "no champion";
-  if (isVetoed) return "champion vetoed";
-  return ready.has(champion) ? undefined : "champion is not Ready";
+  return objection ?? (ready.has(champion) ? undefined : "champion is not Ready");
 }
 
 function withoutExpired({ version, former }: EndpointState, now: number): EndpointState {
@@ -69,6 +71,8 @@ export function explainWait(wait: EndpointWait): string {
       return "no version has the champion's alias: set it on one";
     case "champion vetoed":
       return "the version with the champion's alias is not to be served, as its own tag says, or does not exist: move the alias";
+    case "champion is another":
+      return "the service with the champion's name serves a version of another MLflow, or one that was deleted: look at the version's state";
     case "champion is not Ready":
       return "the version with the champion's alias is not Ready yet";
   }

@@ -1,4 +1,4 @@
-import { keyOf } from "../kserve/identity";
+import { keyOf, registryRecordOf } from "../kserve/identity";
 import type { InferenceServices } from "../kserve/inference-services";
 import type { LiveInferenceService } from "../kserve/live-inference-service";
 import { endpointName } from "../kserve/names";
@@ -11,7 +11,7 @@ import type { RegisteredModel, RegisteredModelReader } from "../mlflow/registere
 import type { Log } from "../observability/logging";
 import type { ModelVersionKey } from "../support/model-version-key";
 import { decideEndpoint, explainWait } from "./endpoint-decision";
-import type { EndpointDecision, EndpointState } from "./endpoint-decision";
+import type { EndpointDecision, EndpointState, Objection } from "./endpoint-decision";
 import { backendOf, endpointObject, endpointUrl, isAsWanted, isEndpointOf, stateOfEndpoint } from "./endpoint-object";
 import type { Backend } from "./endpoint-object";
 
@@ -48,6 +48,11 @@ export interface EndpointsOptions {
   readonly championAlias: string;
   /** Milliseconds that the service of a former version stays. */
   readonly keepFormer: number;
+  /**
+   * Asked before an endpoint goes that nobody wants, with its model where MLflow has it: false keeps it for now, as where the
+   * model still says that there is one.
+   */
+  readonly mayGo: (model: RegisteredModel | undefined) => Promise<boolean>;
   readonly log: Log;
   /** Unix milliseconds. */
   readonly now?: () => number;
@@ -72,12 +77,20 @@ export interface Endpoints {
 
 export function createEndpoints(options: EndpointsOptions): Endpoints {
   const { models, mlflow, inferenceServices, services, deployTagKey, championAlias, keepFormer, log } = options;
-  const { now = Date.now } = options;
+  const { mayGo, now = Date.now } = options;
   const { namespace } = services;
 
-  const isVetoed = async (model: string, version: string): Promise<boolean> => {
-    const found = await mlflow.getModelVersion({ model, version });
-    return found === undefined || (found.tags.has(deployTagKey) && !deploys(found.tags.get(deployTagKey)));
+  /** What MLflow says against a version, or the record of the registry that its service came from. */
+  const objectionTo = async (
+    key: ModelVersionKey,
+    live: LiveInferenceService | undefined,
+  ): Promise<Objection | undefined> => {
+    const version = await mlflow.getModelVersion(key);
+    if (version === undefined) return "champion vetoed";
+    if (version.tags.has(deployTagKey) && !deploys(version.tags.get(deployTagKey))) return "champion vetoed";
+    const recorded = live && registryRecordOf(live.metadata)?.versionCreatedAt;
+    const isOther = recorded !== undefined && version.createdAt !== 0 && recorded !== version.createdAt;
+    return isOther ? "champion is another" : undefined;
   };
 
   /** @throws EndpointError where KServe tells of no pods that a Service could select */
@@ -97,10 +110,14 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
   };
 
   /** Whether the version goes that it leads to is decided elsewhere, with all evidence; until then, people may use it. */
-  const remove = async (live: LiveService, versions: readonly LiveInferenceService[]): Promise<Done> => {
+  const remove = async (
+    live: LiveService,
+    model: RegisteredModel | undefined,
+    versions: readonly LiveInferenceService[],
+  ): Promise<Done> => {
     const state = stateOfEndpoint(live);
     const isUsed = versions.some(({ metadata }) => keyOf(metadata)?.version === state?.version);
-    if (isUsed) return { ...NOTHING_DONE, action: "unchanged", state };
+    if (isUsed || !(await mayGo(model))) return { ...NOTHING_DONE, action: "unchanged", state };
     await services.delete(live);
     return { ...NOTHING_DONE, action: "deleted" };
   };
@@ -115,7 +132,7 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
     const mayMove = champion !== undefined && champion !== current?.version;
     return decideEndpoint({
       ...{ champion, current, keepFormer, now: now(), ready: new Set(ready.keys()) },
-      isVetoed: mayMove && (await isVetoed(model, champion)),
+      objection: mayMove ? await objectionTo({ model, version: champion }, ready.get(champion)) : undefined,
     });
   };
 
@@ -173,7 +190,7 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
     if (registered !== undefined && deploys(registered.tags.get(deployTagKey)))
       return { ...(await serve(registered, live, versions)), model: registered };
     const isOurs = live !== undefined && isEndpointOf(live, model);
-    return { ...(isOurs ? await remove(live, versions) : NOTHING_DONE), model: registered };
+    return { ...(isOurs ? await remove(live, registered, versions) : NOTHING_DONE), model: registered };
   };
 
   return {

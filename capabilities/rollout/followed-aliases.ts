@@ -44,7 +44,6 @@ export function createFollowedAliases(options: FollowedAliasesOptions): Followed
   /** Reads that begin in a moment, for all who ask for the same model until then: no answer is older than a question. */
   const beginning = new Map<string, Promise<RegisteredModel | undefined>>();
   let told: string | undefined;
-  let unread: string[] = [];
 
   const readModel = (name: string): Promise<RegisteredModel | undefined> => {
     const known = beginning.get(name);
@@ -57,32 +56,40 @@ export function createFollowedAliases(options: FollowedAliasesOptions): Followed
     return reading;
   };
 
-  /** Of what may not be read, nobody says that it is to go either: each service is asked about by itself before that. */
-  const orUnread = async <T>(what: string, reading: Promise<T>, instead: T): Promise<T> => {
+  /**
+   * Notes what may not be read, where that is asked for; of it, nobody says that it is to go either: each service is asked about
+   * by itself before that.
+   */
+  const orUnread = async <T>(
+    unread: string[] | undefined,
+    what: string,
+    reading: Promise<T>,
+    instead: T,
+  ): Promise<T> => {
     try {
       return await reading;
     } catch (error) {
-      if (!(error instanceof MlflowError) || (error.kind !== "unauthorized" && error.kind !== "refused")) throw error;
+      const isAnswer = error instanceof MlflowError && (error.kind === "unauthorized" || error.kind === "refused");
+      if (!isAnswer || unread === undefined) throw error;
       unread.push(`${what}: ${error.message}`);
       return instead;
     }
   };
-  const tellUnread = (): void => {
-    const [cause] = unread;
+  const tell = (unread: readonly string[]): void => {
+    const [cause] = [...unread].sort();
     if (cause !== undefined && cause !== told)
       log.warn(
         { cause, count: unread.length },
         "What models want by their aliases cannot all be read; the rest is served",
       );
     told = cause;
-    unread = [];
   };
 
-  const versionsOf = async (wanted: readonly Wanted[]): Promise<ModelVersion[]> => {
+  const versionsOf = async (wanted: readonly Wanted[], unread?: string[]): Promise<ModelVersion[]> => {
     // One search answers for many models, when it is for the same few numbers.
     const inOrder = [...wanted].sort((one, other) => Number(one.key.version) - Number(other.key.version));
     const versions = await inParallel(inOrder, CONCURRENCY, async ({ key, alias }) => {
-      const version = await orUnread(formatKey(key), mlflow.getModelVersion(key), undefined);
+      const version = await orUnread(unread, formatKey(key), mlflow.getModelVersion(key), undefined);
       return version === undefined || version.tags.has(deployTagKey) ? undefined : { ...version, modelWish: { alias } };
     });
     return versions.filter(version => version !== undefined);
@@ -107,10 +114,11 @@ export function createFollowedAliases(options: FollowedAliasesOptions): Followed
       return wanted === undefined ? [] : await versionsOf([...wanted.values()]);
     },
     async ofAll() {
-      const tagged = await orUnread("registered models", models.searchTaggedModels(deployTagKey), []);
+      const unread: string[] = [];
+      const tagged = await orUnread(unread, "registered models", models.searchTaggedModels(deployTagKey), []);
       const wanted = tagged.flatMap(model => [...(wantedBy(model, aliases, deployTagKey)?.values() ?? [])]);
-      const versions = await versionsOf(wanted);
-      tellUnread();
+      const versions = await versionsOf(wanted, unread);
+      tell(unread);
       return versions;
     },
   };

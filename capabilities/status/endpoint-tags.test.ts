@@ -48,6 +48,19 @@ describe("the tags of a model with an endpoint", () => {
     expect(calls).toHaveLength(2);
   });
 
+  it.each([
+    { "serving.endpoint": "https://api.example.com/iris" },
+    { "serving.endpoint": "by mail" },
+    { "serving.traffic": "heavy" },
+  ])("are left as they are where somebody else wrote them: %j", async tags => {
+    const { write, areRight, calls } = writing();
+    for (const endpoint of [ENDPOINT, NONE]) {
+      expect(areRight(model(tags), endpoint)).toBe(true);
+      await write(model(tags), endpoint);
+    }
+    expect(calls).toEqual([]);
+  });
+
   it("keep the address while nobody can tell it", () => {
     expect(writing().areRight(WRITTEN, { ...ENDPOINT, url: undefined })).toBe(true);
   });
@@ -65,7 +78,7 @@ describe("the tags of a model with an endpoint", () => {
 
   it("are tried again after a while where MLflow denies them, or when others are to be written; told once", async () => {
     const { write, areRight, levels, clock } = writing({}, new MlflowError("unauthorized", "403"));
-    await write(model(), ENDPOINT);
+    expect(await write(model(), ENDPOINT)).toBe(true);
     expect(areRight(model(), ENDPOINT)).toBe(true);
     expect(areRight(model(), { ...ENDPOINT, state: { version: "4" } })).toBe(false);
     clock.now = 600_000;
@@ -76,7 +89,7 @@ describe("the tags of a model with an endpoint", () => {
 
   it("are tried again by the next who asks where MLflow fails", async () => {
     const { write, areRight } = writing({}, new MlflowError("unreachable", "no answer"));
-    await write(model(), ENDPOINT);
+    expect(await write(model(), ENDPOINT)).toBe(false);
     expect(areRight(model(), ENDPOINT)).toBe(false);
   });
 });

@@ -1,3 +1,4 @@
+import { endpointName } from "../kserve/names";
 import { MlflowError } from "../mlflow/errors";
 import type { ModelTags } from "../mlflow/model-tags";
 import type { RegisteredModel } from "../mlflow/registered-models";
@@ -16,8 +17,12 @@ export interface EndpointFacts {
 export interface EndpointTags {
   /** Whether a model's tags say already what its endpoint is. */
   readonly areRight: (model: RegisteredModel, endpoint: EndpointFacts) => boolean;
-  /** Writes what differs. Never rejects: what MLflow does not take is told once, and tried again by the next who asks. */
-  readonly write: (model: RegisteredModel, endpoint: EndpointFacts) => Promise<void>;
+  /**
+   * Writes what differs. Never rejects: what MLflow does not take is told once, and tried again by the next who asks.
+   *
+   * @returns whether nothing is left that another try may write
+   */
+  readonly write: (model: RegisteredModel, endpoint: EndpointFacts) => Promise<boolean>;
 }
 
 export interface EndpointTagsOptions {
@@ -31,6 +36,9 @@ export interface EndpointTagsOptions {
   readonly now?: () => number;
 }
 
+/** The traffic as this module writes it. */
+const TRAFFIC = /^v\d+ \d+%(, v\d+ \d+%)*$/;
+
 /** Milliseconds after which a user who was denied a tag may have been given the right. */
 const TRY_AGAIN = 600_000;
 
@@ -42,10 +50,9 @@ export function createEndpointTags(options: EndpointTagsOptions): EndpointTags {
   /** What MLflow denied, by model: each poll would ask for it again. */
   const denied = new Map<string, { readonly changes: string; readonly until: number }>();
 
-  const changesOf = (
-    { tags: actual }: RegisteredModel,
-    { state, url }: EndpointFacts,
-  ): [string, string | undefined][] => {
+  const changesOf = (model: RegisteredModel, { state, url }: EndpointFacts): [string, string | undefined][] => {
+    const { tags: actual } = model;
+    if (!isOwn(model)) return [];
     const isServed = isEnabled && state !== undefined;
     const wanted: [string, string | undefined][] = [
       // Of a version that is not Ready the address is not known; it was told before.
@@ -53,6 +60,15 @@ export function createEndpointTags(options: EndpointTagsOptions): EndpointTags {
       [trafficKey, isServed ? `v${state.version} 100%` : undefined],
     ];
     return wanted.filter(([key, value]) => actual.get(key) !== value);
+  };
+
+  /** Whether a model's tags of these names, where there are any, are such as this module writes; else they are somebody's. */
+  const isOwn = ({ name, tags: actual }: RegisteredModel): boolean => {
+    const [address, traffic] = [actual.get(endpointKey), actual.get(trafficKey)];
+    const isAddress =
+      address === undefined ||
+      (URL.canParse(address) && new URL(address).hostname.split(".")[0] === endpointName(name));
+    return isAddress && (traffic === undefined || TRAFFIC.test(traffic));
   };
 
   return {
@@ -69,6 +85,7 @@ export function createEndpointTags(options: EndpointTagsOptions): EndpointTags {
         for (const [key, value] of changes)
           await (value === undefined ? tags.delete(model.name, key) : tags.set(model.name, key, value));
         denied.delete(model.name);
+        return true;
       } catch (error) {
         const isDenied = error instanceof MlflowError && error.kind === "unauthorized";
         if (isDenied) denied.set(model.name, { changes: JSON.stringify(changes), until: now() + TRY_AGAIN });
@@ -81,6 +98,7 @@ export function createEndpointTags(options: EndpointTagsOptions): EndpointTags {
           { model: model.name, cause },
           `The tags ${endpointKey} and ${trafficKey} of a model could not be written`,
         );
+        return isDenied;
       }
     },
   };

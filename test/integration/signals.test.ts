@@ -27,7 +27,7 @@ describe("Kubernetes Events", () => {
       const text = await testKubectl()(["describe", "inferenceservice", name, "-n", namespace]);
       return text.includes("Deployed") ? text : undefined;
     });
-    expect(described).toMatch(/Normal +Deployed +.*mlflow-kserve +".*" version 1 is served, because it is tagged/);
+    expect(described).toMatch(/Normal +Deployed +.*mlflow-kserve +".*" version 1 is served, as its tag or an alias/);
   });
 
   it("tell in the namespace what cannot be served, once", async () => {
