@@ -5,6 +5,7 @@ import type { FollowedObject } from "./followed-objects";
 /** As much of an EndpointSlice as says who gets the requests to a Service. */
 interface EndpointSlice extends FollowedObject {
   readonly metadata: FollowedObject["metadata"] & { readonly labels?: Readonly<Record<string, string>> };
+  readonly ports?: readonly { readonly port?: number }[];
   readonly endpoints?:
     | readonly { readonly addresses: readonly string[]; readonly conditions: { readonly ready?: boolean } }[]
     | null;
@@ -12,7 +13,7 @@ interface EndpointSlice extends FollowedObject {
 
 /** Where the requests to Services go, as a watch of their EndpointSlices tells: no moment is overlooked. */
 export interface EndpointAddresses {
-  /** The addresses that get requests to a Service now. */
+  /** The addresses, each with its port, that get requests to a Service now. */
   readonly of: (service: string) => readonly string[];
   /** Waits until requests to one Service go where those to another do. Timeout in milliseconds. */
   readonly untilSame: (service: string, as: string, timeout: number) => Promise<void>;
@@ -34,9 +35,11 @@ export async function followAddresses(namespace: string): Promise<EndpointAddres
   const addressesIn = (objects: ReadonlyMap<string, EndpointSlice>, service: string): string[] =>
     [...objects.values()]
       .filter(({ metadata }) => metadata.labels?.["kubernetes.io/service-name"] === service)
-      .flatMap(({ endpoints }) => endpoints ?? [])
-      .filter(({ conditions }) => conditions.ready !== false)
-      .flatMap(({ addresses }) => addresses)
+      .flatMap(({ endpoints, ports = [] }) =>
+        (endpoints ?? [])
+          .filter(({ conditions }) => conditions.ready !== false)
+          .flatMap(({ addresses }) => addresses.map(address => `${address}:${ports[0]?.port ?? 0}`)),
+      )
       .sort();
   const path = `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices`;
   const followed = await followObjects<EndpointSlice>(inject("kubeconfig"), path, objects => {
