@@ -56,7 +56,8 @@ it("measures every part, finds nothing wrong, and writes it down", async () => {
     expect(steps.find(({ step }) => step === "nothing to do")).toMatchObject({
       // One for tagged versions, one for models that follow their aliases.
       mlflowRequests: 2,
-      apiServerRequests: 1,
+      // One for the services, one for endpoints.
+      apiServerRequests: 2,
     });
   }
   expect(results.statusTags?.levels.map(({ clients, on }) => [clients, on.count])).toEqual([
