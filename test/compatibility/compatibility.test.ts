@@ -1,17 +1,20 @@
 import { expect, inject, it, vi } from "vitest";
+import { startMlflowForTest } from "../support/webhook-modes";
 import { testKubectl } from "../testbed/namespaces";
 import { playCycle } from "./cycle";
 import { tableOf } from "./document";
 
 vi.setConfig({ testTimeout: 400_000 });
 
-// With the testbed's own MLflow, so that the command works; the releases are its business.
+// With the testbed's own release of MLflow, so that the command works; the releases are its business. In the server of all
+// tests, deliveries to others' webhooks may keep its threads busy for minutes.
 it("plays the main cycle by webhook and by poll", async () => {
+  const { trackingUri } = await startMlflowForTest({ workers: 2 });
   const cycle = await playCycle({
     kubeconfig: inject("kubeconfig"),
     kubectl: testKubectl(),
     logDirectory: inject("logDirectory"),
-    trackingUri: inject("mlflowTrackingUri"),
+    trackingUri,
     name: "compatibility",
   });
   expect(cycle).toMatchObject({ mode: "webhook", cause: undefined });
