@@ -25,10 +25,10 @@ import {
   endpointUrl,
   isAsWanted,
   modelOfEndpoint,
+  placeOf,
   stateOfEndpoint,
 } from "./rollout/endpoint-object";
 import { createEndpoints, EndpointError } from "./rollout/endpoints";
-import type { EndpointOutcome } from "./rollout/endpoints";
 import type { KnownModels } from "./rollout/known-models";
 import { createEndpointTags } from "./status/endpoint-tags";
 import { BoundedCache } from "./support/bounded-cache";
@@ -142,26 +142,27 @@ export function createModelEndpoints(options: ModelEndpointsOptions): ModelEndpo
     return models.mayFollow(model);
   };
 
-  const work = async (model: string, interest: Interest): Promise<EndpointOutcome | undefined> => {
+  const work = async (model: string, interest: Interest): Promise<void> => {
     // What fails at that is nothing about an endpoint; there may be none.
-    if (interest === "if it follows" && !(await follows(model))) return undefined;
+    if (interest === "if it follows" && !(await follows(model))) return;
     try {
       const outcome = await endpoints.reconcile(model);
       tell(model, undefined);
       if (outcome.model !== undefined) await tags?.write(outcome.model, outcome);
-      return outcome;
     } catch (error) {
       tell(model, messageOf(error));
       // Somebody has to change something first: to try again at once would not help.
-      if (error instanceof EndpointError) return undefined;
-      throw error;
+      if (!(error instanceof EndpointError)) throw error;
     }
   };
-  const queue = createKeyedQueue<string, EndpointOutcome | undefined, Interest>({
+  const queue = createKeyedQueue<string, undefined, Interest>({
     identity: model => model,
     concurrency: CONCURRENCY,
     merge: (one, other) => (one === "in any case" ? one : other),
-    work: async (model, interest) => ({ result: await work(model, interest), confirm: () => Promise.resolve(true) }),
+    work: async (model, interest) => {
+      await work(model, interest);
+      return { result: undefined, confirm: () => Promise.resolve(true) };
+    },
     onUnconfirmed: () => undefined,
   });
   const reconcile = async (model: string, interest: Interest = "in any case"): Promise<void> => {
@@ -273,10 +274,4 @@ export function createModelEndpoints(options: ModelEndpointsOptions): ModelEndpo
 
 function isServing(live: LiveInferenceService): boolean {
   return isReady(live) && live.metadata.deletionTimestamp === undefined;
-}
-
-/** KServe's Service of a version, and its address; undefined where the address says none. */
-function placeOf(address: string | undefined): { readonly service: string; readonly url: string } | undefined {
-  if (address === undefined || !URL.canParse(address)) return undefined;
-  return { service: new URL(address).hostname.split(".")[0] ?? "", url: address };
 }

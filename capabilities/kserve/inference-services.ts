@@ -1,7 +1,7 @@
 import * as z from "zod";
 import type { ApiServer } from "../kubernetes/api-server";
 import { KubernetesError } from "../kubernetes/api-server";
-import { deleteExactly, isNotFound, LIST_PAGE_SIZE, pagesOf, parseObject } from "../kubernetes/objects";
+import { deleteExactly, LIST_PAGE_SIZE, orNotFound, pagesOf, parseObject } from "../kubernetes/objects";
 import type { ObjectIdentity, ObjectPage } from "../kubernetes/objects";
 import { owns } from "./field-ownership";
 import { labelValue, MANAGED_BY, MANAGED_BY_LABEL, MODEL_LABEL } from "./identity";
@@ -123,12 +123,8 @@ export function createInferenceServices(apiServer: ApiServer, namespace: string)
     listPage,
 
     async get(name) {
-      try {
-        return parse(liveSchema, (await apiServer({ method: "GET", path: pathOf(name) })).body);
-      } catch (error) {
-        if (isNotFound(error, name)) return undefined;
-        throw error;
-      }
+      const answer = await orNotFound(name, apiServer({ method: "GET", path: pathOf(name) }));
+      return answer && parse(liveSchema, answer.body);
     },
 
     managedPages: () => pagesOf(listPage, LIST_PAGE_SIZE),

@@ -47,8 +47,18 @@ export function parseObject<T>(schema: z.ZodType<T>, body: unknown, cure: string
 }
 
 /** The object itself is not there; a missing namespace or CRD is something else. */
-export function isNotFound(error: unknown, name: string): boolean {
+function isNotFound(error: unknown, name: string): boolean {
   return error instanceof KubernetesError && error.status === 404 && error.about.name === name;
+}
+
+/** What a request tells of one object; undefined where it {@link isNotFound}. @throws what else the request throws */
+export async function orNotFound<T>(name: string, reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (isNotFound(error, name)) return undefined;
+    throw error;
+  }
 }
 
 /**
@@ -67,9 +77,5 @@ export async function deleteExactly(
     preconditions: { uid, resourceVersion },
     propagationPolicy: "Background",
   };
-  try {
-    await apiServer({ method: "DELETE", path, body });
-  } catch (error) {
-    if (!isNotFound(error, name)) throw error;
-  }
+  await orNotFound(name, apiServer({ method: "DELETE", path, body }));
 }

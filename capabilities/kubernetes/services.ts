@@ -1,6 +1,6 @@
 import * as z from "zod";
 import type { ApiServer } from "./api-server";
-import { deleteExactly, isNotFound, LIST_PAGE_SIZE, pagesOf, parseObject } from "./objects";
+import { deleteExactly, LIST_PAGE_SIZE, orNotFound, pagesOf, parseObject } from "./objects";
 import type { ObjectPage } from "./objects";
 
 const CURE = "check that the kubeconfig's server is the Kubernetes API server itself";
@@ -80,12 +80,8 @@ export function createServices(apiServer: ApiServer, namespace: string, fieldMan
     namespace,
 
     async get(name) {
-      try {
-        return parseObject(serviceSchema, (await apiServer({ method: "GET", path: pathOf(name) })).body, CURE);
-      } catch (error) {
-        if (isNotFound(error, name)) return undefined;
-        throw error;
-      }
+      const answer = await orNotFound(name, apiServer({ method: "GET", path: pathOf(name) }));
+      return answer && parseObject(serviceSchema, answer.body, CURE);
     },
 
     async labelled(labelSelector) {

@@ -30,6 +30,12 @@ export function backendOf({ metadata, spec }: LiveService): Backend | undefined 
   return { selector: spec.selector, ports };
 }
 
+/** KServe's Service of a version, and its address, as KServe tells the address; undefined where that says none. */
+export function placeOf(address: string | undefined): { readonly service: string; readonly url: string } | undefined {
+  if (address === undefined || !URL.canParse(address)) return undefined;
+  return { service: new URL(address).hostname.split(".")[0] ?? "", url: address };
+}
+
 /** Whether a Service is the endpoint of this model, made by this module. */
 export function isEndpointOf({ metadata: { name, labels, annotations } }: LiveService, model: string): boolean {
   return (

@@ -12,7 +12,15 @@ import type { Log } from "../observability/logging";
 import type { ModelVersionKey } from "../support/model-version-key";
 import { decideEndpoint, explainWait } from "./endpoint-decision";
 import type { EndpointDecision, EndpointState, Objection } from "./endpoint-decision";
-import { backendOf, endpointObject, endpointUrl, isAsWanted, isEndpointOf, stateOfEndpoint } from "./endpoint-object";
+import {
+  backendOf,
+  endpointObject,
+  endpointUrl,
+  isAsWanted,
+  isEndpointOf,
+  placeOf,
+  stateOfEndpoint,
+} from "./endpoint-object";
 import type { Backend } from "./endpoint-object";
 
 /** Times that an endpoint is looked at anew where somebody changed it between our read and our write. */
@@ -95,12 +103,12 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
 
   /** @throws EndpointError where KServe tells of no pods that a Service could select */
   const findBackend = async (live: LiveInferenceService): Promise<{ backend: Backend; url: string }> => {
-    const url = live.status.address?.url;
+    const place = placeOf(live.status.address?.url);
     const about = `InferenceService ${namespace}/${live.metadata.name}`;
-    if (url === undefined || !URL.canParse(url))
+    if (place === undefined)
       throw new EndpointError(`${about} is Ready and tells no address in the cluster: look at its status.address`);
-    const [name = ""] = new URL(url).hostname.split(".");
-    const service = await services.get(name);
+    const { url } = place;
+    const service = await services.get(place.service);
     const backend = service && backendOf(service);
     if (backend !== undefined) return { backend, url };
     throw new EndpointError(

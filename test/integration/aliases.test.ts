@@ -8,6 +8,7 @@ import type { MlflowRegistry } from "../support/mlflow-registry";
 import { followReady } from "../support/ready-services";
 import { waitFor } from "../support/waiting";
 import { haveDelivered } from "../support/webhook-modes";
+import { registerFollowed } from "../support/followed-models";
 import { startMlflow } from "../testbed/mlflow";
 import type { MlflowServer } from "../testbed/mlflow";
 
@@ -39,14 +40,7 @@ afterEach(async () => {
   await running.listener.idle();
 });
 
-/** Registers a model with the deploy tag and so many versions, none of which has one. */
-async function modelWith(count: number): Promise<ModelVersionKey[]> {
-  const model = uniqueModel("followed");
-  const keys: ModelVersionKey[] = [];
-  for (let version = 0; version < count; version++) keys.push(await registry.register(model, "s3://models/x"));
-  await registry.setModelTag(model, tag, "true");
-  return keys;
-}
+const modelWith = (count: number): Promise<ModelVersionKey[]> => registerFollowed(registry, tag, count);
 
 const until = (what: string, names: readonly string[]): Promise<void> =>
   waitFor(
